@@ -1,0 +1,223 @@
+//! Reads settings out of a parsed TOML document and the variables over it, and gathers every fault on the way.
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::fault::{Fault, Place, Places, on_one_line};
+use super::settings::{self, Section, Setting};
+use super::values::{Raw, Wrong};
+
+/// A setting as it was read.
+#[derive(Clone, Debug)]
+pub(super) enum Given<T> {
+    /// Written nowhere: the default holds.
+    Absent,
+    /// Written, and refused: its fault is already recorded, nothing may be concluded from it.
+    Refused,
+    Value {
+        value: T,
+        place: Place,
+    },
+}
+
+impl<T> Given<T> {
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value { value, .. } => Some(value),
+            Self::Absent | Self::Refused => None,
+        }
+    }
+
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Value { place, .. } => Some(place),
+            Self::Absent | Self::Refused => None,
+        }
+    }
+
+    /// The value, or the default; for a refused one the default too, which then only serves to find more faults.
+    pub fn or(self, default: T) -> T {
+        match self {
+            Self::Value { value, .. } => value,
+            Self::Absent | Self::Refused => default,
+        }
+    }
+
+    pub fn ok(self) -> Option<T> {
+        match self {
+            Self::Value { value, .. } => Some(value),
+            Self::Absent | Self::Refused => None,
+        }
+    }
+}
+
+/// One section of the file.
+pub(super) struct Table<'t, 'i> {
+    pub section: Section,
+    /// None when the file has no such section.
+    pub entries: Option<&'t DeTable<'i>>,
+    /// What the variables of its settings begin with; none when no variable can name it.
+    pub variable_prefix: Option<String>,
+}
+
+/// The file, the variables over it, and the faults found so far.
+pub(super) struct Reader<'a> {
+    pub places: Places<'a>,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    pub faults: Vec<Fault>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(places: Places<'a>, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            places,
+            env,
+            faults: Vec::new(),
+        }
+    }
+
+    pub fn fault(&mut self, place: Place, message: impl Into<String>) {
+        self.faults.push(Fault {
+            place,
+            message: on_one_line(message.into()),
+        });
+    }
+
+    /// A variable's text; an empty one counts as not set, as it comes from an unset `${NAME:-}` of a script.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.env)(name).filter(|text| !text.is_empty())
+    }
+
+    /// Reads one setting. A variable wins over the file, yet a fault in the file is a fault all the same.
+    pub fn setting<T>(
+        &mut self,
+        table: &Table<'_, '_>,
+        setting: &Setting,
+        parse: impl Fn(&Raw<'_>) -> Result<T, Wrong>,
+    ) -> Given<T> {
+        let written = match table.entries.and_then(|entries| entries.get(setting.key)) {
+            None => Given::Absent,
+            Some(value) => {
+                let place = self.places.at(value.span().start);
+                self.parse(place, setting, &Raw::of(value.get_ref()), &parse)
+            }
+        };
+        let variable = table
+            .variable_prefix
+            .as_ref()
+            .map(|prefix| prefix.clone() + &settings::shouted(setting.key));
+        match variable.and_then(|name| self.variable(&name).map(|text| (name, text))) {
+            None => written,
+            Some((name, text)) => {
+                self.parse(Place::Variable { name }, setting, &Raw::Variable(&text), &parse)
+            }
+        }
+    }
+
+    fn parse<T>(
+        &mut self,
+        place: Place,
+        setting: &Setting,
+        raw: &Raw<'_>,
+        parse: impl Fn(&Raw<'_>) -> Result<T, Wrong>,
+    ) -> Given<T> {
+        let reason = match parse(raw) {
+            Ok(value) => return Given::Value { value, place },
+            Err(Wrong::Unfit) => String::new(),
+            Err(Wrong::Because(reason)) => format!("; {reason}"),
+        };
+        self.fault(
+            place,
+            format!("{setting}: expected {}, found {raw}{reason}", setting.expected),
+        );
+        Given::Refused
+    }
+
+    /// Refuses the keys of a section that it does not have, with the one that was probably meant.
+    pub fn unknown_keys(&mut self, table: &Table<'_, '_>, not_yet: &[(&str, &str)]) {
+        let section = table.section;
+        let known = || settings::of_section(section).map(|setting| setting.key);
+        for (key, value) in table.entries.into_iter().flatten() {
+            let name: &str = key.get_ref();
+            if known().any(|known| known == name) {
+                continue;
+            }
+            let place = self.place_of_key(key, value);
+            if let Some((_, what)) = not_yet.iter().find(|(key, _)| *key == name) {
+                self.fault(place, not_in_this_version(what));
+                continue;
+            }
+            let elsewhere = settings::SETTINGS.iter().find(|setting| setting.key == name);
+            let advice = match (settings::nearest(name, known()), elsewhere) {
+                (Some(near), _) => format!("did you mean {near:?}?"),
+                (None, Some(home)) => format!("it belongs in {}", home.section),
+                (None, None) => format!("expected one of {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            self.fault(place, format!("unknown key {name:?} in {section}; {advice}"));
+        }
+    }
+
+    /// Refuses the sections that a configuration does not have.
+    pub fn unknown_sections(&mut self, document: &DeTable<'_>) {
+        for (key, value) in document {
+            let name: &str = key.get_ref();
+            if Section::ALL.iter().any(|section| section.key() == name) {
+                continue;
+            }
+            let place = self.place_of_key(key, value);
+            if let Some((_, what)) = settings::NOT_YET_TOP.iter().find(|(key, _)| *key == name) {
+                self.fault(place, not_in_this_version(what));
+                continue;
+            }
+            let near = settings::nearest(name, Section::ALL.map(Section::key));
+            let near = Section::ALL
+                .into_iter()
+                .find(|section| Some(section.key()) == near);
+            let setting = settings::SETTINGS.iter().find(|setting| setting.key == name);
+            let advice = match (near, setting) {
+                (Some(section), _) => format!("did you mean {section}?"),
+                (None, Some(home)) => format!("it belongs in {}", home.section),
+                (None, None) => "expected [kafka], [lake], [http] or [[topics]]".to_owned(),
+            };
+            self.fault(place, format!("unknown key {name:?} at the top level; {advice}"));
+        }
+    }
+
+    /// The section's table; a fault when something else has its name.
+    pub fn section<'t, 'i>(&mut self, document: &'t DeTable<'i>, section: Section) -> Table<'t, 'i> {
+        let entries = match document.get(section.key()) {
+            None => None,
+            Some(value) => match value.get_ref() {
+                DeValue::Table(entries) => Some(entries),
+                other => {
+                    let place = self.places.at(value.span().start);
+                    let found = Raw::of(other);
+                    self.fault(
+                        place,
+                        format!("{}: expected a table, {section}, found {found}", section.key()),
+                    );
+                    None
+                }
+            },
+        };
+        Table {
+            section,
+            entries,
+            variable_prefix: Some(settings::variable_prefix(section)),
+        }
+    }
+
+    /// The place of a key as written; of a table with a header of its own, where the header begins.
+    fn place_of_key(&self, key: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) -> Place {
+        let spans = [key.span(), value.span()];
+        let starts = spans
+            .iter()
+            .filter(|span| !span.is_empty())
+            .map(|span| span.start);
+        self.places.at(starts.min().unwrap_or(0))
+    }
+}
+
+fn not_in_this_version(what: &str) -> String {
+    format!("{what} is not in this version; take it out")
+}

@@ -1,0 +1,220 @@
+//! Every setting there is: its section, its key, and what may stand there.
+
+use std::fmt;
+
+/// A part of the configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Kafka,
+    Lake,
+    Http,
+    /// One `[[topics]]` table.
+    Topics,
+}
+
+impl Section {
+    pub(super) const ALL: [Self; 4] = [Self::Kafka, Self::Lake, Self::Http, Self::Topics];
+
+    /// The section's key at the top level of the file.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Lake => "lake",
+            Self::Http => "http",
+            Self::Topics => "topics",
+        }
+    }
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topics => f.write_str("[[topics]]"),
+            other => write!(f, "[{}]", other.key()),
+        }
+    }
+}
+
+/// One setting of the configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub section: Section,
+    pub key: &'static str,
+    /// What a right value looks like, as a message says it after "expected".
+    pub expected: &'static str,
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.section.key(), self.key)
+    }
+}
+
+const fn kafka(key: &'static str, expected: &'static str) -> Setting {
+    Setting {
+        section: Section::Kafka,
+        key,
+        expected,
+    }
+}
+
+const fn lake(key: &'static str, expected: &'static str) -> Setting {
+    Setting {
+        section: Section::Lake,
+        key,
+        expected,
+    }
+}
+
+const fn topics(key: &'static str, expected: &'static str) -> Setting {
+    Setting {
+        section: Section::Topics,
+        key,
+        expected,
+    }
+}
+
+pub const BROKERS: Setting = kafka("brokers", "brokers as \"host:port\", several separated by commas");
+pub const GROUP: Setting = kafka("group", "the consumer group's name, a text that is not empty");
+pub const PROPERTIES: Setting = kafka("properties", "a table of librdkafka properties");
+
+pub const DATA: Setting = lake("data", "the path of a folder");
+pub const REJECTED: Setting = lake("rejected", "the path of a folder");
+pub const CHECKPOINTS: Setting = lake("checkpoints", "the path of a folder");
+pub const ROLL_INTERVAL: Setting = lake(
+    "roll_interval",
+    "a duration from \"100ms\" to \"1d\", such as \"10s\"",
+);
+pub const ROLL_SIZE: Setting = lake("roll_size", "a size from \"1MiB\" on, such as \"128MiB\"");
+pub const MEMORY_LIMIT: Setting = lake("memory_limit", "a size from \"64MiB\" on, such as \"512MiB\"");
+pub const MAX_RECORD: Setting = lake("max_record", "a size from \"1KiB\" to \"1GB\", such as \"16MiB\"");
+pub const MAX_FUTURE: Setting = lake("max_future", "a duration such as \"1h\"");
+pub const ON_DATA_LOSS: Setting = lake("on_data_loss", "\"fail\" or \"record\"");
+pub const LOG_RETENTION: Setting = lake("log_retention", "a duration such as \"7d\"");
+pub const SNAPSHOT_EVERY: Setting = lake("snapshot_every", "a number of commits from 1 to 100000");
+
+pub const LISTEN: Setting = Setting {
+    section: Section::Http,
+    key: "listen",
+    expected: "an address and port such as \"127.0.0.1:8088\", or \"off\"",
+};
+
+pub const NAME: Setting = topics("name", "the topic's name in Kafka");
+pub const TABLE: Setting = topics("table", "the name of the table's folder");
+pub const SCHEMA: Setting = topics("schema", "the path of a JSON Schema file, relative to this file");
+pub const EVENT_TIME: Setting = topics(
+    "event_time",
+    "the name of the schema's field that holds the event time",
+);
+pub const EVENT_TIME_UNIT: Setting = topics("event_time_unit", "\"s\", \"ms\" or \"us\"");
+pub const TIME_ZONE: Setting = topics("time_zone", "\"UTC\" or an offset from it such as \"+02:00\"");
+pub const START: Setting = topics(
+    "start",
+    "\"earliest\", \"latest\" or a time such as \"2026-11-21T00:00:00Z\"",
+);
+pub const PARTITION_BY: Setting = topics("partition_by", "\"hour\" or \"day\"");
+pub const EXTRA: Setting = topics("extra", "true or false");
+pub const PARTITIONS: Setting = topics("partitions", "a number from 1 to 10000");
+pub const REPLICATION: Setting = topics("replication", "a number from 1 to 100");
+pub const RETENTION: Setting = topics("retention", "a duration of at least a second, such as \"7d\"");
+
+/// Every setting, in the order of the annotated example.
+pub const SETTINGS: [Setting; 27] = [
+    BROKERS,
+    GROUP,
+    PROPERTIES,
+    DATA,
+    REJECTED,
+    CHECKPOINTS,
+    ROLL_INTERVAL,
+    ROLL_SIZE,
+    MEMORY_LIMIT,
+    MAX_RECORD,
+    MAX_FUTURE,
+    ON_DATA_LOSS,
+    LOG_RETENTION,
+    SNAPSHOT_EVERY,
+    LISTEN,
+    NAME,
+    TABLE,
+    SCHEMA,
+    EVENT_TIME,
+    EVENT_TIME_UNIT,
+    TIME_ZONE,
+    START,
+    PARTITION_BY,
+    EXTRA,
+    PARTITIONS,
+    REPLICATION,
+    RETENTION,
+];
+
+/// Parts of a configuration that later versions may have, with what a message calls them.
+pub(super) const NOT_YET_TOP: [(&str, &str); 2] =
+    [("views", "[[views]] (live views)"), ("alerts", "[[alerts]]")];
+pub(super) const NOT_YET_TOPIC: [(&str, &str); 1] =
+    [("transform", "transform (a select or where over a topic)")];
+
+pub(super) fn of_section(section: Section) -> impl Iterator<Item = Setting> {
+    SETTINGS
+        .into_iter()
+        .filter(move |setting| setting.section == section)
+}
+
+/// The variable that overrides a setting of `[kafka]`, `[lake]` or `[http]`: `EVENTLAKE_LAKE_ROLL_INTERVAL`.
+pub(super) fn variable_prefix(section: Section) -> String {
+    format!("EVENTLAKE_{}_", shouted(section.key()))
+}
+
+/// The variables of one topic begin with this: `EVENTLAKE_TOPICS_CLIENT_TICKETS_`.
+pub(super) fn topic_variable_prefix(topic: &str) -> String {
+    format!("EVENTLAKE_TOPICS_{}_", shouted(topic))
+}
+
+/// As variables are written: capitals, digits and underscores.
+pub(super) fn shouted(text: &str) -> String {
+    let shout = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
+    text.chars().map(shout).collect()
+}
+
+/// The known word that was most likely meant.
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let tolerated = (word.chars().count() / 3).clamp(1, 4);
+    let distance = |known: &str| strsim::damerau_levenshtein(&word.to_lowercase(), known);
+    let candidates = known
+        .into_iter()
+        .map(|known| (distance(&known.to_lowercase()), known));
+    candidates
+        .filter(|(distance, _)| *distance <= tolerated)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|found| found.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_finds_the_key() {
+        let keys = || of_section(Section::Lake).map(|setting| setting.key);
+        assert_eq!(nearest("roll_intervall", keys()), Some("roll_interval"));
+        assert_eq!(nearest("Memory_Limit", keys()), Some("memory_limit"));
+        assert_eq!(nearest("dtaa", keys()), Some("data"));
+        assert_eq!(nearest("colour", keys()), None);
+    }
+
+    #[test]
+    fn variables_are_capitals_and_underscores() {
+        assert_eq!(
+            topic_variable_prefix("shop.client-tickets"),
+            "EVENTLAKE_TOPICS_SHOP_CLIENT_TICKETS_"
+        );
+    }
+}

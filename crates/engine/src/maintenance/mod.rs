@@ -1,0 +1,4 @@
+//! Work on tables that have landed.
+
+pub mod replay;
+pub mod verify;

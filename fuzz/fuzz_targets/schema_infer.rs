@@ -1,0 +1,7 @@
+//! The check `schema_infer` under libFuzzer.
+
+#![no_main]
+
+use eventlake_oracle::checks;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::schema_infer::check(input));

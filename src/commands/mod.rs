@@ -1,0 +1,16 @@
+//! The commands, one file each.
+
+mod bytes;
+pub mod check;
+pub mod completions;
+pub mod demo;
+pub mod generate;
+pub mod ingest;
+pub mod rejected;
+pub mod schema;
+pub mod status;
+pub mod tail;
+#[cfg(test)]
+mod test_lake;
+pub mod topics;
+pub mod verify;
