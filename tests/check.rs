@@ -1,20 +1,19 @@
 //! `eventlake check` and the command line itself, run as users run them.
 
+mod support;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output};
 
 use eventlake_engine::kafka::builtin::BuiltinBroker;
+use support::without_settings;
 
 /// The program in the project's folder, with none of the caller's own settings.
 fn eventlake(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eventlake"));
     command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("EVENTLAKE_") {
-            command.env_remove(name);
-        }
-    }
+    without_settings(&mut command);
     command
 }
 
@@ -242,7 +241,7 @@ fn a_terminal_gets_the_answer_and_nothing_else() {
     inside
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
         .current_dir(env!("CARGO_MANIFEST_DIR"));
-    let output = match inside.output() {
+    let output = match without_settings(&mut inside).output() {
         Ok(output) => output,
         // Not every system brings it; CI's does.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,

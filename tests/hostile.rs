@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests")]
 
+mod support;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -11,6 +13,7 @@ use eventlake_engine::kafka::builtin::BuiltinBroker;
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use support::without_settings;
 
 /// Escape codes of ESC and of 8-bit CSI, a title, a cleared screen, forged lines, reversed and hidden text.
 const HOSTILE: &str = "\u{1b}[2J\u{9b}31m\u{1b}]0;owned\u{7}\r\n2026-01-01 ERROR forged\nhint: forged\u{202e}txt\u{200b}\u{2028}\u{7f}";
@@ -53,11 +56,7 @@ impl Workspace {
             .args(arguments)
             .args(["--config", "eventlake.toml"])
             .current_dir(self.folder.path());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("EVENTLAKE_") {
-                command.env_remove(name);
-            }
-        }
+        without_settings(&mut command);
         command.output().expect("the program starts")
     }
 

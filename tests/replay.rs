@@ -1,5 +1,7 @@
 //! `eventlake rejected replay` as users run it: a schema is mended, and what was refused lands.
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
+use support::without_settings;
 
 const STRICT: &str =
     r#"{"type":"object","required":["n"],"properties":{"n":{"type":"integer","maximum":99}}}"#;
@@ -74,11 +77,7 @@ impl Workspace {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eventlake"));
         command.args(arguments).current_dir(self.folder.path());
         command.args(["--config", "eventlake.toml", "--quiet"]);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("EVENTLAKE_") {
-                command.env_remove(name);
-            }
-        }
+        without_settings(&mut command);
         command
     }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests")]
 
+mod support;
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use eventlake_engine::kafka::builtin::BuiltinBroker;
+use support::without_settings;
 
 /// Part of every secret below; no other text holds it.
 const MARK: &str = "s3cr3t-MARK";
@@ -48,11 +51,7 @@ impl Workspace {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eventlake"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("EVENTLAKE_") {
-                command.env_remove(name);
-            }
-        }
+        without_settings(&mut command);
         command
             .args(arguments)
             .args(["--config", "eventlake.toml"])

@@ -1,5 +1,7 @@
 //! `eventlake tail` and `eventlake schema infer` on a topic, run as users run them.
 
+mod support;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -9,6 +11,7 @@ use eventlake_engine::kafka::builtin::BuiltinBroker;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
+use support::without_settings;
 
 struct Shop {
     folder: tempfile::TempDir,
@@ -52,11 +55,7 @@ impl Shop {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eventlake"));
         command.args(arguments).current_dir(self.folder.path());
         command.args(["--config", "eventlake.toml"]);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("EVENTLAKE_") {
-                command.env_remove(name);
-            }
-        }
+        without_settings(&mut command);
         command
     }
 

@@ -29,6 +29,8 @@ mod seams;
 mod secure;
 mod situations;
 mod sources;
+#[path = "../support/mod.rs"]
+mod support;
 mod wait;
 mod workspace;
 

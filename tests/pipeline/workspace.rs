@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::cluster::Cluster;
 use crate::events::SCHEMA;
+use crate::support::without_settings;
 
 /// Longer than any run of a case takes: a command that is still running then hangs.
 const RUN_LIMIT: Duration = Duration::from_secs(120);
@@ -217,9 +218,7 @@ impl Workspace {
             .current_dir(self.dir.path())
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EVENTLAKE_")) {
-            command.env_remove(name);
-        }
+        without_settings(&mut command);
         command
     }
 
