@@ -89,6 +89,7 @@ on_both_brokers!(
     crashes::two_writers_share_a_topic_and_one_dies,
     losses::a_file_that_is_gone_is_written_again,
     rebalance::what_a_writer_retains_is_left_alone,
+    rebalance::an_assignment_over_one_that_is_fetched_loses_nothing,
     refusals::a_data_folder_that_cannot_be_written_is_named,
     refusals::a_commit_cut_short_or_edited_stops_the_topic,
     refusals::a_table_belongs_to_one_log,

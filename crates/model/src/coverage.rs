@@ -65,6 +65,7 @@ counted! {
         PollOutOfRange "find the position out of range",
         ReadAgain "read records again for a lost file",
         Assign "take partitions from the group",
+        AssignAgain "the group assigns again what was not answered",
         Revoke "give partitions back",
         Lost "lose partitions to the group",
         Rewind "go back to the checkpoint",
@@ -119,6 +120,7 @@ counted! {
         RecreatedTwice "a topic re-created twice in the middle of a roll",
         StaleMetadata "a topic re-created, described by stale metadata",
         EndOfControl "a partition's end made of control records",
+        AssignedOver "an assignment over one that is being fetched",
         RetentionPassesPaused "retention passing a paused consumer",
     }
 }

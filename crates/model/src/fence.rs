@@ -83,6 +83,7 @@ fences! {
     RewindKept "rewind-kept" Fence "a refused roll rewinds every partition it holds, kept ones too",
     StartAtCheckpoint "start-at-checkpoint" Fence "reading starts at the checkpoint, not at the group's offsets",
     DoubtGaps "doubt-gaps" Fence "after a rebalance no gap is taken on trust",
+    DoubtReplaced "doubt-replaced" Fence "where an assignment takes another's place, no gap is taken on trust",
     OutOfRange "out-of-range" Fence "an offset out of range is data loss, not a new position",
     EndOfPartition "end-of-partition" Fence "the position follows the end past control records",
     DropOnLost "drop-on-lost" Economy "what a lost partition had buffered is dropped at once",

@@ -277,6 +277,13 @@ impl Schedule {
         let mut world = self.world.borrow_mut();
         if kind == Transition::Expire {
             let member = members[world.choices.pick(members.len())];
+            if world.kafka.assign_again(member) {
+                world.fired(Transition::AssignAgain);
+                world.tell_of(member, || {
+                    "is assigned again what it has not answered for".to_owned()
+                });
+                return;
+            }
             world.fired(Transition::Expire);
             world.tell_of(member, || "is given up by the group".to_owned());
             world.kafka.expire(member);

@@ -7,6 +7,8 @@
 //! - `commit:link:after#2=abort`: the second time a commit was linked, the process dies as by SIGKILL. `#1` may be left out;
 //! - `staged-file:write:during=enospc`: the call fails (`eio`, `enospc`, `erofs`, `eexist`), with `@PATH` for as long as PATH
 //!   exists;
+//! - `assigned=wait@PATH`: at this step the thread stands still as long as PATH exists;
+//! - `assigned#2=again`: the second time that partitions were assigned, they are assigned once more;
 //! - `any:write=eio@PATH`: the same for every call of a kind, whoever makes it;
 //! - `drop-unsynced=FOLDER`: before it dies, all that was not synced is taken back;
 //! - `trace=FILE`: every seam that is reached appends its name to the file.
@@ -19,6 +21,7 @@ use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use self::orders::{Orders, Place, What, When};
 use self::step::Step;
@@ -74,6 +77,12 @@ impl Failpoints {
         }
     }
 
+    /// Whether what was done at this step, the last time that it was reached, is to be done again.
+    #[must_use]
+    pub fn is_asked_again(&self, step: Step) -> bool {
+        self.0.as_ref().is_some_and(|armed| armed.is_asked_again(step))
+    }
+
     /// The work has come to a step that can be ordered to fail.
     ///
     /// # Errors
@@ -117,7 +126,33 @@ impl Armed {
     }
 
     fn step(&self, step: Step) -> io::Result<()> {
-        self.reach(&mut self.state(), step.name(), Place::Step(step), None)
+        self.reach(&mut self.state(), step.name(), Place::Step(step), None)?;
+        self.wait_at(step);
+        Ok(())
+    }
+
+    fn is_asked_again(&self, step: Step) -> bool {
+        let reached = self.state().reached.get(step.name()).copied().unwrap_or(0);
+        let mut strikes = self
+            .orders
+            .strikes
+            .iter()
+            .filter(|strike| strike.what == What::Again);
+        strikes.any(|strike| strike.place == Place::Step(step) && strike.when == When::Nth(reached))
+    }
+
+    /// Unlike the others this strike leaves the other threads alone.
+    fn wait_at(&self, step: Step) {
+        let waits = self
+            .orders
+            .strikes
+            .iter()
+            .filter(|strike| strike.what == What::Wait);
+        for strike in waits.filter(|strike| strike.place == Place::Step(step)) {
+            while matches!(&strike.when, When::While(path) if path.exists()) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
     }
 
     /// Counts, notes and obeys. While it lasts no other thread's call comes through, so that a process that dropped
@@ -145,6 +180,7 @@ impl Armed {
             }
             match strike.what {
                 What::Abort => die(state, place, access),
+                What::Wait | What::Again => {}
                 failing => return Err(failing.error().expect("it is no abort")),
             }
         }

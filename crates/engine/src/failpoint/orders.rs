@@ -49,12 +49,16 @@ pub(super) enum What {
     Abort,
     /// The call fails.
     Fail(Errno),
+    /// The thread stands still as long as there is such a file.
+    Wait,
+    /// What was just done is asked for once more, as the group may.
+    Again,
 }
 
 impl What {
     pub fn error(self) -> Option<io::Error> {
         match self {
-            What::Abort => None,
+            What::Abort | What::Wait | What::Again => None,
             What::Fail(errno) => Some(errno.into()),
         }
     }
@@ -95,16 +99,24 @@ fn strike(name: &str, value: &str) -> Result<Strike, String> {
         "enospc" => What::Fail(Errno::NOSPC),
         "erofs" => What::Fail(Errno::ROFS),
         "eexist" => What::Fail(Errno::EXIST),
+        "wait" if matches!(when, When::While(_)) => What::Wait,
+        "again" => What::Again,
         _ => {
             return Err(format!(
-                "`{action}`: expected abort, eio, enospc, erofs or eexist"
+                "`{action}`: expected abort, eio, enospc, erofs, eexist, wait@PATH or again"
             ));
         }
     };
     let place = place(name).ok_or_else(|| format!("`{name}`: there is no such seam"))?;
     match place {
-        Place::Step(step) if what != What::Abort && !step.can_fail() => {
-            Err(format!("`{name}`: nothing can fail there; expected abort"))
+        Place::Step(step) if matches!(what, What::Fail(_)) && !step.can_fail() => Err(format!(
+            "`{name}`: nothing can fail there; expected abort or wait@PATH"
+        )),
+        place if what == What::Again && place != Place::Step(Step::Assigned) => {
+            Err(format!("`{name}`: only `assigned` can be had again"))
+        }
+        Place::Seam(_) | Place::Call(_) if what == What::Wait => {
+            Err(format!("`{name}`: only a step can be waited at"))
         }
         _ => Ok(Strike { place, when, what }),
     }
@@ -167,6 +179,9 @@ mod tests {
         assert_eq!(orders.strikes[0].when, When::While(PathBuf::from("/full")));
         assert_eq!(orders.strikes[0].what, What::Fail(Errno::NOSPC));
         assert_eq!(orders.strikes[1].place, Place::Call(Call::Read));
+        let orders = Orders::parse("assigned=wait@/here").expect("understood");
+        assert_eq!(orders.strikes[0].when, When::While(PathBuf::from("/here")));
+        assert_eq!(orders.strikes[0].what, What::Wait);
     }
 
     #[test]
@@ -179,6 +194,9 @@ mod tests {
             ("commit:link:after#0=abort", "from 1"),
             ("assigned=eio", "assigned"),
             ("any:fly=eio", "any:fly"),
+            ("assigned=wait", "wait@PATH"),
+            ("assign-asked=again", "only `assigned`"),
+            ("commit:link:after=wait@/here", "only a step"),
         ] {
             let fault = Orders::parse(text).expect_err(text);
             assert!(fault.contains(word), "{text}: {fault}");

@@ -215,6 +215,9 @@ impl Assignment {
         self.consumer.context().set_rebalancing(false);
         self.telemetry.set_assigned(true);
         self.failpoints.pass(Step::Assigned);
+        if self.failpoints.is_asked_again(Step::Assigned) {
+            self.consumer.context().assign_again(partitions);
+        }
     }
 
     fn take_assignment(&self, starts: &TopicPartitionList) -> Result<(), String> {

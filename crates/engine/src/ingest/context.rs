@@ -70,6 +70,17 @@ impl IngestContext {
         std::mem::take(&mut self.rebalances.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// As when a member falls out of the group before it has answered an assignment: it is given it again, and asked for nothing
+    /// back. For failpoints alone.
+    pub fn assign_again(&self, partitions: &TopicPartitionList) {
+        self.push(Rebalance::Assign(partitions.clone()));
+    }
+
+    fn push(&self, rebalance: Rebalance) {
+        let mut rebalances = self.rebalances.lock().unwrap_or_else(PoisonError::into_inner);
+        rebalances.push(rebalance);
+    }
+
     /// True from a revoke until the assignment that follows it.
     #[must_use]
     pub fn is_rebalancing(&self) -> bool {
@@ -125,10 +136,7 @@ impl ConsumerContext for IngestContext {
                 Rebalance::Revoke(partitions.clone())
             }
         };
-        self.rebalances
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(rebalance);
+        self.push(rebalance);
     }
 }
 

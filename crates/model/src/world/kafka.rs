@@ -1,6 +1,6 @@
 //! The Kafka of the model: a topic's lives, its records, its consumers and the group that spreads its partitions.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use eventlake_core::commit::TopicId;
 
@@ -81,6 +81,8 @@ pub struct Consumer {
     /// Where the client fetches next, a partition.
     pub fetch: BTreeMap<i32, Fetch>,
     pub events: VecDeque<GroupEvent>,
+    /// The partitions of the assignment that it is taking right now.
+    pub taking: BTreeSet<i32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -308,6 +310,30 @@ impl Kafka {
             }
         }
         self.moving.retain(|_, target| *target != process);
+    }
+
+    /// A member that falls out of the group before it has answered its assignments, and is back at once, is asked for none of
+    /// them back: it is given them again. False when there is nothing to answer.
+    pub fn assign_again(&mut self, process: usize) -> bool {
+        let Some(consumer) = self.consumers.get_mut(&process) else {
+            return false;
+        };
+        let queued = consumer.events.iter().flat_map(|event| match event {
+            GroupEvent::Assign(partitions) => partitions.as_slice(),
+            GroupEvent::Revoke(_) | GroupEvent::Lost(_) => &[],
+        });
+        let again: BTreeSet<i32> = queued
+            .chain(&consumer.taking)
+            .copied()
+            .filter(|partition| self.owners.get(partition) == Some(&process))
+            .filter(|partition| !self.moving.contains_key(partition))
+            .collect();
+        let any = !again.is_empty();
+        if any {
+            let again = again.into_iter().collect();
+            consumer.events.push_back(GroupEvent::Assign(again));
+        }
+        any
     }
 
     pub fn leave(&mut self, process: usize) {

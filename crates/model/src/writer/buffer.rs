@@ -77,13 +77,13 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    pub fn assign(&mut self, partition: i32, position: i64) {
+    pub fn assign(&mut self, partition: i32, position: i64, doubtful: bool) {
         self.slots.insert(
             partition,
             Slot {
                 position,
                 open: None,
-                doubtful: false,
+                doubtful,
             },
         );
     }

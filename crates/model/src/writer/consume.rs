@@ -268,23 +268,54 @@ impl Consumer {
         match event {
             GroupEvent::Assign(partitions) => {
                 self.thread().with(|world| world.fired(Transition::Assign));
-                self.rebalancing();
                 let partitions: BTreeSet<i32> = partitions.into_iter().collect();
-                self.held.extend(&partitions);
-                if self.failed {
-                    return;
-                }
-                if self.due {
-                    // All of it is assigned anew in a moment.
-                    return;
-                }
-                self.start(partitions).await;
+                self.take_assignment(partitions).await;
             }
             GroupEvent::Revoke(partitions) => self.revoke(partitions, true).await,
             GroupEvent::Lost(partitions) => {
                 let keep = !self.holds(Fence::DropOnLost);
                 self.revoke(partitions, keep).await;
             }
+        }
+    }
+
+    async fn take_assignment(&mut self, partitions: BTreeSet<i32>) {
+        let replaced: BTreeSet<i32> = self.held.intersection(&partitions).copied().collect();
+        self.taking(&partitions);
+        if !replaced.is_empty() {
+            // The thread that reads goes on beside the one that assigns.
+            self.read_on().await;
+        }
+        self.rebalancing();
+        for partition in &replaced {
+            self.buffer.release(*partition);
+        }
+        self.held.extend(&partitions);
+        // When it is due, all of it is assigned anew in a moment.
+        if !self.failed && !self.due {
+            self.start(partitions, &replaced).await;
+        }
+        self.taking(&BTreeSet::new());
+    }
+
+    fn taking(&self, partitions: &BTreeSet<i32>) {
+        let me = self.log.thread.me;
+        self.thread().with(|world| {
+            if let Some(consumer) = world.kafka.consumers.get_mut(&me) {
+                consumer.taking.clone_from(partitions);
+            }
+        });
+    }
+
+    /// Takes some of what the assignment so far brings.
+    async fn read_on(&mut self) {
+        let me = self.log.thread.me;
+        while !self.failed
+            && self
+                .thread()
+                .with(|world| world.kafka.has_news(me) && world.choices.chance(600))
+        {
+            self.poll().await;
         }
     }
 
@@ -381,10 +412,11 @@ impl Consumer {
                 consumer.fetch.clear();
             }
         });
-        self.start(self.held.clone()).await;
+        self.start(self.held.clone(), &BTreeSet::new()).await;
     }
 
-    async fn start(&mut self, partitions: BTreeSet<i32>) {
+    /// Until the client is handed the new starts it goes on fetching partitions that it has already.
+    async fn start(&mut self, partitions: BTreeSet<i32>, replaced: &BTreeSet<i32>) {
         if partitions.is_empty() {
             return;
         }
@@ -398,8 +430,24 @@ impl Consumer {
                     return;
                 }
                 self.generation = generation;
+                for (partition, position) in &points {
+                    let doubtful = replaced.contains(partition) && self.holds(Fence::DoubtReplaced);
+                    self.buffer.assign(*partition, *position, doubtful);
+                }
+                if !replaced.is_empty() {
+                    self.thread().with(|world| {
+                        let fetched = world.kafka.consumers.get(&me);
+                        let ahead = points.iter().any(|(partition, position)| {
+                            let fetch = fetched.and_then(|consumer| consumer.fetch.get(partition));
+                            fetch.is_some_and(|fetch| fetch.position > *position)
+                        });
+                        if ahead {
+                            world.met(Situation::AssignedOver);
+                        }
+                    });
+                    self.read_on().await;
+                }
                 for (partition, position) in points {
-                    self.buffer.assign(partition, position);
                     self.thread().with(|world| {
                         world.tell_of(me, || {
                             format!("starts p{partition} at {position}, generation {generation}")
