@@ -2,6 +2,7 @@
 
 /// The process' resident memory in bytes; None where the operating system does not say (it does on Linux).
 #[must_use]
+#[allow(clippy::disallowed_methods, reason = "no file of the lake")]
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

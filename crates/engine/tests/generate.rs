@@ -1,5 +1,7 @@
 //! The generator against the built-in broker and against the daemon's own decoder.
 
+#![allow(clippy::disallowed_methods, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;

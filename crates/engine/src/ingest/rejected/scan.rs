@@ -17,9 +17,11 @@ use eventlake_core::position::{Offset, PartitionId};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
 use parquet::errors::ParquetError;
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use crate::ingest::open::open_data_file;
+use crate::lake::store::{Store, StoreError};
 
 use super::{NotRejectedRows, RejectedRow, column, read_row};
 
@@ -75,6 +77,8 @@ pub struct RejectedScan {
 pub enum ScanError {
     #[error("rejected file {path} cannot be read: {source}")]
     Open { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("rejected file {path} is damaged: {source}")]
     Damaged { path: PathBuf, source: ParquetError },
     #[error(
@@ -318,32 +322,24 @@ fn each_of_batch(
 type Builder = ParquetRecordBatchReaderBuilder<File>;
 
 fn open(file: &RejectedFile) -> Result<(PathBuf, Builder), ScanError> {
-    let mut missing = None;
+    let store = Store::new();
     // Twice: between the looks at two names, a file may have gone from the second to the first.
     for path in file.paths.iter().chain(&file.paths) {
-        match File::open(path) {
-            Ok(mut opened) => {
-                check_content(&mut opened, path, &file.content)?;
-                let builder = open_data_file(opened).map_err(|source| ScanError::Damaged {
-                    path: path.clone(),
-                    source,
-                })?;
-                check_rows(&builder, path, file.content.rows)?;
-                return Ok((path.clone(), builder));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                missing.get_or_insert((path.clone(), error));
-            }
-            Err(source) => {
-                return Err(ScanError::Open {
-                    path: path.clone(),
-                    source,
-                });
-            }
-        }
+        let Some(mut opened) = store.open(path)? else {
+            continue;
+        };
+        check_content(&mut opened, path, &file.content)?;
+        let builder = open_data_file(opened).map_err(|source| ScanError::Damaged {
+            path: path.clone(),
+            source,
+        })?;
+        check_rows(&builder, path, file.content.rows)?;
+        return Ok((path.clone(), builder));
     }
-    let (path, source) = missing.expect("a file has at least one path");
-    Err(ScanError::Open { path, source })
+    Err(ScanError::Open {
+        path: file.paths.first().expect("a file has at least one path").clone(),
+        source: Errno::NOENT.into(),
+    })
 }
 
 /// Reads the file once, through a small buffer.
