@@ -8,6 +8,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+case "${1:-}" in
+-h | --help)
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+esac
+
 CARGO_FUZZ_VERSION=0.13.2
 SECONDS_EACH=${1:-30}
 TARGETS=("${@:2}")

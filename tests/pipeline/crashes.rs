@@ -190,3 +190,25 @@ fn writers(space: &Workspace, topic: &str) -> usize {
     }
     writers.len()
 }
+
+/// Until its session is over the group keeps a dead member's partitions for it: who starts meanwhile waits, and says so.
+pub fn who_waits_for_a_dead_member_says_so(cluster: &Cluster) {
+    let topic = cluster.topic("mourned");
+    cluster.create_topic(&topic, 2);
+    let mut space = Workspace::new(
+        cluster,
+        vec![Topic::new(&topic, "mourned").with("event_time = \"at\"")],
+    );
+    space.kafka_properties = "\"session.timeout.ms\" = \"10000\"\n".to_owned();
+    let sent = produce(cluster, &topic, mixed_stream(0, 100, 2));
+    let first = space.ingest();
+    until("it has its partitions", Duration::from_secs(60), || {
+        first.metric("eventlake_assigned_partitions") == 2.0
+    });
+    first.kill();
+    space
+        .ingest_until_end()
+        .expect_code(0)
+        .expect_said(&["waiting for the group to hand out partitions"]);
+    assert_exactly(&space, &topic, "mourned", &sent);
+}

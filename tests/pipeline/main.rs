@@ -87,6 +87,7 @@ on_both_brokers!(
     crashes::a_signal_rolls_commits_and_ends_in_success,
     crashes::a_second_signal_stops_at_once,
     crashes::two_writers_share_a_topic_and_one_dies,
+    crashes::who_waits_for_a_dead_member_says_so,
     losses::a_file_that_is_gone_is_written_again,
     rebalance::what_a_writer_retains_is_left_alone,
     rebalance::an_assignment_over_one_that_is_fetched_loses_nothing,

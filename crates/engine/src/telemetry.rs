@@ -167,6 +167,12 @@ impl Telemetry {
         self.assigned.store(assigned, Relaxed);
     }
 
+    /// Whether the group has ever given this process partitions, or told it that there are none for it.
+    #[must_use]
+    pub fn is_assigned(&self) -> bool {
+        self.assigned.load(Relaxed)
+    }
+
     /// The process rolls for the last time and ends: no longer ready.
     pub fn set_stopping(&self) {
         self.stopping.store(true, Relaxed);
@@ -182,7 +188,7 @@ impl Telemetry {
         if let KafkaState::Away { why, .. } = &*held(&self.kafka) {
             reasons.push(format!("kafka is away: {why}"));
         }
-        if !self.assigned.load(Relaxed) {
+        if !self.is_assigned() {
             reasons.push("no partitions assigned by the consumer group yet".to_owned());
         }
         for topic in &self.topics {

@@ -45,6 +45,8 @@ const STOP_WAIT: Duration = Duration::from_secs(60);
 const OPEN_WAIT: Duration = Duration::from_millis(500);
 /// How long the client may take to leave the group and end.
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
+/// How long the group may take to hand out partitions before that is said.
+const GROUP_WAIT: Duration = Duration::from_secs(5);
 const POLL_WAIT: Duration = Duration::from_millis(100);
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How long a run with an end to reach waits for a topic that is gone: it may be about to be created again.
@@ -461,6 +463,7 @@ impl Ingester {
 
     fn serve_until(&mut self, stop: &AtomicBool) -> Result<(), IngestError> {
         let mut told_at = None::<Instant>;
+        let (began, mut is_wait_told) = (Instant::now(), false);
         while !stop.load(Relaxed) {
             self.assignment.serve(POLL_WAIT);
             self.budget.watch();
@@ -470,6 +473,13 @@ impl Ingester {
                 self.tell();
                 self.still_a_member()?;
                 self.follow_topics()?;
+                if !is_wait_told && began.elapsed() >= GROUP_WAIT && !self.telemetry.is_assigned() {
+                    is_wait_told = true;
+                    tracing::info!(
+                        "waiting for the group to hand out partitions; a member that died keeps its own until its session.timeout.ms \
+                         is over"
+                    );
+                }
             }
             let over = |topic: &TopicThreads| {
                 let reached = topic.end.as_ref().is_some_and(|end| end.reached.load(Relaxed));
