@@ -77,9 +77,10 @@ impl Failpoints {
         }
     }
 
-    /// Whether what was done at this step, the last time that it was reached, is to be done again.
+    /// The work has come to this step; true when what led to it is to be done once more.
     #[must_use]
-    pub fn is_asked_again(&self, step: Step) -> bool {
+    pub fn pass_and_repeat(&self, step: Step) -> bool {
+        self.pass(step);
         self.0.as_ref().is_some_and(|armed| armed.is_asked_again(step))
     }
 

@@ -214,8 +214,7 @@ impl Assignment {
         }
         self.consumer.context().set_rebalancing(false);
         self.telemetry.set_assigned(true);
-        self.failpoints.pass(Step::Assigned);
-        if self.failpoints.is_asked_again(Step::Assigned) {
+        if self.failpoints.pass_and_repeat(Step::Assigned) {
             self.consumer.context().assign_again(partitions);
         }
     }
