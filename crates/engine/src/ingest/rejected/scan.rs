@@ -15,7 +15,7 @@ use arrow::error::ArrowError;
 use eventlake_core::commit::Checksum;
 use eventlake_core::position::{Offset, PartitionId};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -206,24 +206,27 @@ fn read_places(files: &[RejectedFile], places: &[Place]) -> Result<Vec<(usize, R
     for (index, mut rows) in by_file {
         rows.sort_unstable();
         let (path, builder) = open(&files[index])?;
-        let total = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(usize::MAX);
-        let ranges = rows.iter().map(|(row, _)| *row..*row + 1);
+        // All rows up to the last one that is wanted: where levels are not as the page says, parquet 59 skips them for ever.
         let reader = builder
-            .with_row_selection(RowSelection::from_consecutive_ranges(ranges, total))
             .with_batch_size(WHOLE_ROWS)
             .build()
             .map_err(|source| ScanError::Damaged {
                 path: path.clone(),
                 source,
             })?;
-        let mut ranks = rows.iter().map(|(_, rank)| *rank);
+        let mut wanted = rows.into_iter().peekable();
+        let mut first = 0;
         for batch in reader {
             let batch = batch.map_err(|error| damaged(&path, error))?;
-            for row in 0..batch.num_rows() {
-                let row = read_row(&batch, row).map_err(|source| foreign(&path, source))?;
-                let rank = ranks.next().expect("as many rows as were selected");
+            let next = first + batch.num_rows();
+            while let Some((row, rank)) = wanted.next_if(|(row, _)| *row < next) {
+                let row = read_row(&batch, row - first).map_err(|source| foreign(&path, source))?;
                 read.insert(rank, (index, row));
             }
+            if wanted.peek().is_none() {
+                break;
+            }
+            first = next;
         }
     }
     Ok(read.into_values().collect())
