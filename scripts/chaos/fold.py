@@ -39,6 +39,26 @@ class Fold:
         return self.generations[-1].partitions.setdefault(partition, Place(0, 0))
 
 
+def lives(fold):
+    """{topic id: {partition: Place}}, the one opened last at the end. A broker whose metadata are behind may name a topic that
+    is no more; what such a generation opens again goes on where it ended."""
+    found = {}
+    for generation in fold.generations:
+        before = found.pop(generation.topic_id, {})
+        merged = dict(before)
+        for partition, place in generation.partitions.items():
+            if (old := before.get(partition)) is None:
+                merged[partition] = place
+                continue
+            if place.start != old.next:
+                raise Damage(f"{generation.topic_id}/{partition} ended at {old.next} and goes on at {place.start}")
+            names = old.counts | place.counts
+            counts = {name: old.counts.get(name, 0) + place.counts.get(name, 0) for name in names}
+            merged[partition] = Place(old.start, place.next, counts, old.lost + place.lost)
+        found[generation.topic_id] = merged
+    return found
+
+
 def record(path):
     line = path.read_bytes()
     text, checksum = line[:-80], line[-67:-3].decode()
