@@ -6,6 +6,25 @@ use rdkafka::config::ClientConfig;
 use crate::ingest::memory::Shares;
 use crate::kafka::client::client_config;
 
+/// From so many partitions on, what librdkafka does for each of them again and again is done less often.
+const MANY_PARTITIONS: usize = 100;
+
+/// Slows down what costs the same for each partition whether or not anything comes: one fetch asks for all of them, and the
+/// statistics, and the lag that librdkafka asks for on their account, list all of them. A fetch is answered as soon as there is
+/// anything, so no record waits for it; that a broker is back may be said some seconds later.
+pub fn pace(config: &mut ClientConfig, kafka: &KafkaConfig, partitions: usize) {
+    let times = partitions.div_ceil(MANY_PARTITIONS).max(1);
+    let paced = [
+        ("fetch.wait.max.ms", (200 * times).min(500)),
+        ("statistics.interval.ms", (2_000 * times).min(30_000)),
+    ];
+    for (name, millis) in paced {
+        if !kafka.properties.contains_key(name) {
+            config.set(name, millis.to_string());
+        }
+    }
+}
+
 /// The configuration of a consumer in the configured group.
 #[must_use]
 pub fn consumer_config(kafka: &KafkaConfig, shares: &Shares) -> ClientConfig {
@@ -45,4 +64,33 @@ pub fn consumer_config(kafka: &KafkaConfig, shares: &Shares) -> ClientConfig {
         .set("check.crcs", "true")
         .set("allow.auto.create.topics", "false");
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paced(kafka: &KafkaConfig, partitions: usize) -> [Option<String>; 2] {
+        let mut config = ClientConfig::new();
+        pace(&mut config, kafka, partitions);
+        ["fetch.wait.max.ms", "statistics.interval.ms"].map(|name| config.get(name).map(str::to_owned))
+    }
+
+    #[test]
+    fn many_partitions_are_looked_after_less_often_and_what_the_user_says_stays() {
+        let mut kafka = KafkaConfig {
+            brokers: "127.0.0.1:9092".to_owned(),
+            group: "g".to_owned(),
+            properties: Default::default(),
+        };
+        let of = |wait: &str, statistics: &str| [Some(wait.to_owned()), Some(statistics.to_owned())];
+        assert_eq!(paced(&kafka, 0), of("200", "2000"));
+        assert_eq!(paced(&kafka, 100), of("200", "2000"));
+        assert_eq!(paced(&kafka, 101), of("400", "4000"));
+        assert_eq!(paced(&kafka, 100_000), of("500", "30000"));
+        kafka
+            .properties
+            .insert("fetch.wait.max.ms".to_owned(), "7".to_owned());
+        assert_eq!(paced(&kafka, 1000), [None, Some("20000".to_owned())]);
+    }
 }
