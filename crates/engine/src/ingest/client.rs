@@ -6,22 +6,19 @@ use rdkafka::config::ClientConfig;
 use crate::ingest::memory::Shares;
 use crate::kafka::client::client_config;
 
-/// From so many partitions on, what librdkafka does for each of them again and again is done less often.
+/// From so many partitions on, librdkafka's statistics come less often.
 const MANY_PARTITIONS: usize = 100;
 
-/// Slows down what costs the same for each partition whether or not anything comes: one fetch asks for all of them, and the
-/// statistics, and the lag that librdkafka asks for on their account, list all of them. A fetch is answered as soon as there is
-/// anything, so no record waits for it; that a broker is back may be said some seconds later.
+/// Slows down the statistics, and the lag that librdkafka keeps on their account: both go through every partition, whether or not
+/// anything comes. All that is lost is that a broker that is back may be said to be so some seconds later.
+///
+/// Never slows down `fetch.wait.max.ms` with them: while a fetch waits on partitions that have nothing, those whose queues were
+/// full when it was sent wait with it, so one topic's backlog among many idle ones would be read the more slowly.
 pub fn pace(config: &mut ClientConfig, kafka: &KafkaConfig, partitions: usize) {
+    let name = "statistics.interval.ms";
     let times = partitions.div_ceil(MANY_PARTITIONS).max(1);
-    let paced = [
-        ("fetch.wait.max.ms", (200 * times).min(500)),
-        ("statistics.interval.ms", (2_000 * times).min(30_000)),
-    ];
-    for (name, millis) in paced {
-        if !kafka.properties.contains_key(name) {
-            config.set(name, millis.to_string());
-        }
+    if !kafka.properties.contains_key(name) {
+        config.set(name, (2_000 * times).min(30_000).to_string());
     }
 }
 
@@ -70,27 +67,24 @@ pub fn consumer_config(kafka: &KafkaConfig, shares: &Shares) -> ClientConfig {
 mod tests {
     use super::*;
 
-    fn paced(kafka: &KafkaConfig, partitions: usize) -> [Option<String>; 2] {
-        let mut config = ClientConfig::new();
-        pace(&mut config, kafka, partitions);
-        ["fetch.wait.max.ms", "statistics.interval.ms"].map(|name| config.get(name).map(str::to_owned))
-    }
-
     #[test]
-    fn many_partitions_are_looked_after_less_often_and_what_the_user_says_stays() {
+    fn many_partitions_make_statistics_rare_and_what_the_user_says_stays() {
         let mut kafka = KafkaConfig {
             brokers: "127.0.0.1:9092".to_owned(),
             group: "g".to_owned(),
             properties: Default::default(),
         };
-        let of = |wait: &str, statistics: &str| [Some(wait.to_owned()), Some(statistics.to_owned())];
-        assert_eq!(paced(&kafka, 0), of("200", "2000"));
-        assert_eq!(paced(&kafka, 100), of("200", "2000"));
-        assert_eq!(paced(&kafka, 101), of("400", "4000"));
-        assert_eq!(paced(&kafka, 100_000), of("500", "30000"));
+        let paced = |kafka: &KafkaConfig, partitions| {
+            let mut config = ClientConfig::new();
+            pace(&mut config, kafka, partitions);
+            config.get("statistics.interval.ms").map(str::to_owned)
+        };
+        for (partitions, millis) in [(0, "2000"), (100, "2000"), (101, "4000"), (100_000, "30000")] {
+            assert_eq!(paced(&kafka, partitions).as_deref(), Some(millis), "{partitions}");
+        }
         kafka
             .properties
-            .insert("fetch.wait.max.ms".to_owned(), "7".to_owned());
-        assert_eq!(paced(&kafka, 1000), [None, Some("20000".to_owned())]);
+            .insert("statistics.interval.ms".to_owned(), "7".to_owned());
+        assert_eq!(paced(&kafka, 1000), None);
     }
 }
