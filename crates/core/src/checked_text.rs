@@ -4,8 +4,8 @@
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $error:ident, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[serde(into = "String", try_from = "String")]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[serde(into = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -34,14 +34,39 @@ macro_rules! checked_text {
             }
         }
 
+        $crate::checked_text::read_from_text!($name, $error, $name::new);
+    };
+}
+
+/// Reads a type from JSON by its own check, without a copy of the text in between: a snapshot holds some five of them a file.
+macro_rules! read_from_text {
+    ($name:ident, $error:ty, $check:expr) => {
         impl TryFrom<String> for $name {
             type Error = $error;
 
             fn try_from(text: String) -> Result<Self, $error> {
-                Self::new(&text)
+                $check(&text)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl serde::de::Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("a string")
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        $check(text).map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Text)
             }
         }
     };
 }
 
-pub(crate) use checked_text;
+pub(crate) use {checked_text, read_from_text};

@@ -46,14 +46,23 @@ pub fn encode_record<T: Serialize>(record: &T) -> (Vec<u8>, Checksum) {
 /// # Errors
 /// When a single byte differs from what was written, or this version does not know the format.
 pub fn decode_record<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Checksum), DecodeFault> {
-    let (content, stated) = split_checksum(bytes).ok_or(DecodeFault::Cut)?;
+    decode_record_in(bytes.to_vec())
+}
+
+/// As `decode_record`, in the place of the bytes: for a record that is large.
+///
+/// # Errors
+/// As `decode_record`.
+pub fn decode_record_in<T: DeserializeOwned>(mut bytes: Vec<u8>) -> Result<(T, Checksum), DecodeFault> {
+    let (content, stated) = split_checksum(&bytes).ok_or(DecodeFault::Cut)?;
     let computed = Checksum::of(content);
     if stated != computed {
         return Err(DecodeFault::Altered { stated, computed });
     }
-    let mut json = Vec::with_capacity(content.len() + 1);
-    json.extend_from_slice(content);
-    json.push(b'}');
+    let length = content.len();
+    bytes.truncate(length);
+    bytes.push(b'}');
+    let json = bytes;
     match serde_json::from_slice(&json) {
         Ok(record) => Ok((record, computed)),
         Err(error) => Err(match serde_json::from_slice::<AnyFormat>(&json) {

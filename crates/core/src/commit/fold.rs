@@ -102,6 +102,14 @@ pub struct SetTotals {
     pub bytes: u64,
 }
 
+impl SetTotals {
+    pub(super) fn add(&mut self, file: &File) {
+        self.files += 1;
+        add(&mut self.rows, file.rows);
+        add(&mut self.bytes, file.bytes);
+    }
+}
+
 /// Work that the log implies and the disk may still lack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unfinished {
@@ -297,11 +305,8 @@ impl Fold {
         });
     }
 
-    pub(super) fn add(&mut self, file: File) {
-        let live = &mut self.live[file.set as usize];
-        live.files += 1;
-        add(&mut live.rows, file.rows);
-        add(&mut live.bytes, file.bytes);
+    fn add(&mut self, file: File) {
+        self.live[file.set as usize].add(&file);
         let key = file.key();
         self.unfinished.publish.insert(key.clone());
         self.files.insert(key, file);
@@ -412,9 +417,21 @@ impl Fold {
 impl Fold {
     /// These live files were seen under their final names.
     pub fn mark_published<'a>(&mut self, keys: impl IntoIterator<Item = &'a FileKey>) {
-        for key in keys {
-            self.unfinished.publish.remove(key);
+        let mut done: Vec<&FileKey> = keys.into_iter().collect();
+        let unknown = &mut self.unfinished.publish;
+        if done.len() < unknown.len() / 16 {
+            for key in done {
+                unknown.remove(key);
+            }
+            return;
         }
+        // At a start all live files are unknown: one walk over both, in order, instead of a search for each.
+        done.sort();
+        let mut done = done.into_iter().peekable();
+        unknown.retain(|key| {
+            while done.next_if(|done| *done < key).is_some() {}
+            done.peek() != Some(&key)
+        });
     }
 
     /// These files, live no longer, were seen to be gone from the table.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::checked_text::checked_text;
+use crate::checked_text::{checked_text, read_from_text};
 
 /// A commit's place in its log: 1, 2, 3, ... without gaps. 0 stands for the empty log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,8 +48,8 @@ pub struct BadId {
 macro_rules! uuid_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(into = "String", try_from = "String")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(into = "String")]
         pub struct $name(u128);
 
         impl $name {
@@ -92,13 +92,7 @@ macro_rules! uuid_type {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = BadId;
-
-            fn try_from(text: String) -> Result<Self, BadId> {
-                text.parse()
-            }
-        }
+        read_from_text!($name, BadId, $name::from_str);
     };
 }
 
@@ -181,8 +175,8 @@ fn is_short_line(text: &str) -> bool {
 }
 
 /// A SHA-256. Written as 64 hexadecimal digits in lower case, as `sha256sum` prints it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct Checksum([u8; 32]);
 
 impl Checksum {
@@ -244,13 +238,7 @@ impl From<Checksum> for String {
     }
 }
 
-impl TryFrom<String> for Checksum {
-    type Error = BadId;
-
-    fn try_from(text: String) -> Result<Self, BadId> {
-        text.parse()
-    }
-}
+read_from_text!(Checksum, BadId, Checksum::from_str);
 
 /// A moment in microseconds since 1970. Written as `2026-11-21T01:02:03.000004Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

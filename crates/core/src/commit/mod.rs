@@ -17,7 +17,7 @@ mod snapshot;
 
 pub use account::{Account, AccountedAppend, AccountedGeneration, Named, Taken};
 pub use clean::{StageFate, StagedFileFate, file_fate, names_of_stages, plan_fate, stage_fate};
-pub use codec::{DecodeFault, FORMAT, decode_record, encode_record};
+pub use codec::{DecodeFault, FORMAT, decode_record, decode_record_in, encode_record};
 pub use fold::{
     ChainFault, Counts, Fold, Generation, PartitionState, RowChange, SetTotals, Totals, Unfinished, Verdict,
 };

@@ -36,19 +36,26 @@ pub enum FolderStep {
 pub fn unfinished_folders(fold: &Fold) -> BTreeMap<Folder, FolderWork> {
     let mut folders: BTreeMap<Folder, FolderWork> = BTreeMap::new();
     let unfinished = fold.unfinished();
-    for key in &unfinished.publish {
-        folders
-            .entry(Folder::of(key))
-            .or_default()
-            .publish
-            .push(key.clone());
+    for (folder, keys) in by_folder(&unfinished.publish) {
+        folders.entry(folder).or_default().publish = keys;
     }
-    for key in &unfinished.remove {
-        folders
-            .entry(Folder::of(key))
-            .or_default()
-            .remove
-            .push(key.clone());
+    for (folder, keys) in by_folder(&unfinished.remove) {
+        folders.entry(folder).or_default().remove = keys;
+    }
+    folders
+}
+
+/// As the keys of a folder follow each other, each folder is looked for once: at a start there is a key for each live file.
+fn by_folder(keys: &BTreeSet<FileKey>) -> BTreeMap<Folder, Vec<FileKey>> {
+    let mut folders: BTreeMap<Folder, Vec<FileKey>> = BTreeMap::new();
+    let mut keys = keys.iter().peekable();
+    while let Some(first) = keys.next() {
+        let folder = Folder::of(first);
+        let mut run = vec![first.clone()];
+        while let Some(key) = keys.next_if(|key| folder.holds(key)) {
+            run.push(key.clone());
+        }
+        folders.entry(folder).or_default().append(&mut run);
     }
     folders
 }
@@ -75,6 +82,11 @@ pub fn live_in<'a>(fold: &'a Fold, folder: &'a Folder) -> impl Iterator<Item = &
 }
 
 impl Folder {
+    #[must_use]
+    pub fn holds(&self, key: &FileKey) -> bool {
+        key.set == self.set && key.path.is_in(&self.path)
+    }
+
     #[must_use]
     pub fn of(key: &FileKey) -> Folder {
         Folder {

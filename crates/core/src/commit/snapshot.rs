@@ -73,9 +73,13 @@ impl Fold {
             .into_iter()
             .map(Cow::into_owned)
             .collect();
-        for file in snapshot.files {
-            fold.add(file.into_owned());
+        for file in &snapshot.files {
+            fold.live[file.set as usize].add(file);
         }
+        // They are in order: collected at once, nothing is searched for.
+        fold.unfinished.publish = snapshot.files.iter().map(|file| file.key()).collect();
+        let files = snapshot.files.into_iter().map(Cow::into_owned);
+        fold.files = files.map(|file| (file.key(), file)).collect();
         fold
     }
 }
@@ -118,9 +122,10 @@ impl Snapshot<'_> {
     }
 
     fn files_fault(&self) -> Option<String> {
-        let keys: Vec<FileKey> = self.files.iter().map(|file| file.key()).collect();
-        if let Some(pair) = keys.windows(2).find(|pair| pair[0] >= pair[1]) {
-            return Some(format!("{} is named after {}", pair[1], pair[0]));
+        let place = |file: &'_ File| (file.set, file.path.clone());
+        let mut pairs = self.files.windows(2);
+        if let Some(pair) = pairs.find(|pair| place(&pair[0]) >= place(&pair[1])) {
+            return Some(format!("{} is named after {}", pair[1].key(), pair[0].key()));
         }
         let opened = 1..=self.generations.len();
         let fits = |file: &File| file.rows > 0 && opened.contains(&(file.generation.0 as usize));

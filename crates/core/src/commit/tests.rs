@@ -933,3 +933,25 @@ proptest! {
         prop_assert_eq!(rows, log.totals().appended.accepted);
     }
 }
+
+/// Few keys are taken out one by one, many in one walk: either way exactly those go, in whatever order they come.
+#[test]
+fn files_found_published_are_exactly_those_no_longer_unfinished() {
+    let mut whole = at_ten();
+    for at in 0..64_i64 {
+        let body = append(u128::from(at.unsigned_abs()) + 2, &[(0, 10 + at, 11 + at)]);
+        assert_eq!(fold_in(&mut whole, Body::Append(body)), Verdict::Valid);
+    }
+    let files: Vec<FileKey> = whole.files().keys().cloned().collect();
+    let stranger = file(99, 0, FileSet::Accepted, 1, &[(0, 99, 100)]).key();
+    for step in [1, 2, 3, 5, 64] {
+        let mut fold = whole.clone();
+        let mut seen: Vec<FileKey> = files.iter().step_by(step).cloned().collect();
+        seen.push(stranger.clone());
+        seen.reverse();
+        fold.mark_published(&seen);
+        let left: Vec<&FileKey> = fold.unfinished().publish.iter().collect();
+        let expected: Vec<&FileKey> = files.iter().filter(|key| !seen.contains(key)).collect();
+        assert_eq!(left, expected, "every {step}th");
+    }
+}

@@ -3,15 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{TableName, TimePartition};
+use crate::checked_text::read_from_text;
 use crate::commit::{StageId, TopicId};
 
 /// A data file's path, relative to the root of its set. Always of the one form this type writes, so a path that was
 /// read from a log can never lead out of the lake. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct FilePath(Arc<str>);
 
 /// A folder of data files, relative to the root of its set: the table and the time partition.
@@ -59,6 +60,11 @@ impl FilePath {
     #[must_use]
     pub fn folder(&self) -> FolderPath {
         FolderPath(self.0[..self.last_slash()].into())
+    }
+
+    #[must_use]
+    pub fn is_in(&self, folder: &FolderPath) -> bool {
+        self.0[..self.last_slash()] == *folder.0
     }
 
     /// The last component: what a file is called, wherever it lies.
@@ -147,13 +153,7 @@ impl From<FilePath> for String {
     }
 }
 
-impl TryFrom<String> for FilePath {
-    type Error = BadFilePath;
-
-    fn try_from(text: String) -> Result<Self, BadFilePath> {
-        FilePath::parse(&text)
-    }
-}
+read_from_text!(FilePath, BadFilePath, FilePath::parse);
 
 #[cfg(test)]
 mod tests {

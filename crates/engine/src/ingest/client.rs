@@ -6,6 +6,22 @@ use rdkafka::config::ClientConfig;
 use crate::ingest::memory::Shares;
 use crate::kafka::client::client_config;
 
+/// From so many partitions on, librdkafka's statistics come less often.
+const MANY_PARTITIONS: usize = 100;
+
+/// Slows down the statistics, and the lag that librdkafka keeps on their account: both go through every partition, whether or not
+/// anything comes. All that is lost is that a broker that is back may be said to be so some seconds later.
+///
+/// Never slows down `fetch.wait.max.ms` with them: while a fetch waits on partitions that have nothing, those whose queues were
+/// full when it was sent wait with it, so one topic's backlog among many idle ones would be read the more slowly.
+pub fn pace(config: &mut ClientConfig, kafka: &KafkaConfig, partitions: usize) {
+    let name = "statistics.interval.ms";
+    let times = partitions.div_ceil(MANY_PARTITIONS).max(1);
+    if !kafka.properties.contains_key(name) {
+        config.set(name, (2_000 * times).min(30_000).to_string());
+    }
+}
+
 /// The configuration of a consumer in the configured group.
 #[must_use]
 pub fn consumer_config(kafka: &KafkaConfig, shares: &Shares) -> ClientConfig {
@@ -45,4 +61,30 @@ pub fn consumer_config(kafka: &KafkaConfig, shares: &Shares) -> ClientConfig {
         .set("check.crcs", "true")
         .set("allow.auto.create.topics", "false");
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_partitions_make_statistics_rare_and_what_the_user_says_stays() {
+        let mut kafka = KafkaConfig {
+            brokers: "127.0.0.1:9092".to_owned(),
+            group: "g".to_owned(),
+            properties: Default::default(),
+        };
+        let paced = |kafka: &KafkaConfig, partitions| {
+            let mut config = ClientConfig::new();
+            pace(&mut config, kafka, partitions);
+            config.get("statistics.interval.ms").map(str::to_owned)
+        };
+        for (partitions, millis) in [(0, "2000"), (100, "2000"), (101, "4000"), (100_000, "30000")] {
+            assert_eq!(paced(&kafka, partitions).as_deref(), Some(millis), "{partitions}");
+        }
+        kafka
+            .properties
+            .insert("statistics.interval.ms".to_owned(), "7".to_owned());
+        assert_eq!(paced(&kafka, 1000), None);
+    }
 }

@@ -11,6 +11,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use crate::kafka::client::ClientLog;
+use crate::kafka::topics::{AskedBroker, Asking};
 
 /// What the group wants, with the partitions it is about.
 #[derive(Debug)]
@@ -111,6 +112,12 @@ impl ClientContext for IngestContext {
 
     fn stats_raw(&self, statistics: &[u8]) {
         self.log.stats_raw(statistics);
+    }
+}
+
+impl Asking for IngestContext {
+    fn asked(&self) -> &AskedBroker {
+        self.log.asked()
     }
 }
 

@@ -22,7 +22,7 @@ use crate::failpoint::Failpoints;
 use crate::failpoint::step::Step;
 use crate::ingest::assignment::{Assignment, TopicLink, cached_end};
 use crate::ingest::buffer::OpenBuffer;
-use crate::ingest::client::consumer_config;
+use crate::ingest::client::{consumer_config, pace};
 use crate::ingest::committer::Committer;
 use crate::ingest::context::{IngestContext, Protocol};
 use crate::ingest::file_writer::FileFacts;
@@ -49,6 +49,9 @@ const CLOSE_WAIT: Duration = Duration::from_secs(10);
 const GROUP_WAIT: Duration = Duration::from_secs(5);
 const POLL_WAIT: Duration = Duration::from_millis(100);
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often each partition is looked after: so long for each of them, between `TELL_EVERY` and the longest.
+const TEND_PARTITION: Duration = Duration::from_millis(5);
+const TEND_EVERY_MAX: Duration = Duration::from_secs(5);
 /// How long a run with an end to reach waits for a topic that is gone: it may be about to be created again.
 const MISSING_WAIT: Duration = Duration::from_secs(15);
 const FOLLOW_WAIT: Duration = Duration::from_secs(2);
@@ -129,7 +132,7 @@ pub fn run_with(
             partitions,
         },
     );
-    let consumer = consumer(&config.kafka, &shares)?;
+    let consumer = consumer(&config.kafka, &shares, partitions)?;
     let ends = options.until_end.then(|| ends(config, &consumer)).transpose()?;
     let surroundings = Surroundings {
         config,
@@ -206,8 +209,14 @@ fn outcome(telemetry: &Telemetry, options: IngestOptions) -> Result<(), IngestEr
     Ok(())
 }
 
-fn consumer(kafka: &KafkaConfig, shares: &Shares) -> Result<Arc<BaseConsumer<IngestContext>>, IngestError> {
-    consumer_config(kafka, shares)
+fn consumer(
+    kafka: &KafkaConfig,
+    shares: &Shares,
+    partitions: usize,
+) -> Result<Arc<BaseConsumer<IngestContext>>, IngestError> {
+    let mut client = consumer_config(kafka, shares);
+    pace(&mut client, kafka, partitions);
+    client
         .create_with_context(IngestContext::new(Protocol::of_strategy(
             kafka.properties.get("partition.assignment.strategy"),
         )))
@@ -245,7 +254,7 @@ struct Wiring<'a> {
 }
 
 impl Wiring<'_> {
-    /// Opens the topic's log, once for each of the two threads that read it, and starts its pipeline and committer.
+    /// Opens the topic's log, with a handle for each of the two threads that read it, and starts its pipeline and committer.
     fn start(self, reassigns: Sender<Reassign>) -> Result<(TopicLink, TopicThreads), LakeError> {
         let Surroundings {
             config,
@@ -268,14 +277,14 @@ impl Wiring<'_> {
             };
             Tidier::new(Arc::clone(&self.telemetry), policy)
         };
+        let log = self.open_log()?;
         let start = TopicStart::new(
-            self.open_log()?,
+            log.another(),
             rewriter.clone(),
             tidier(),
             failpoints.clone(),
             lake.data.clone(),
         );
-        let log = self.open_log()?;
         let (queue, handle) = topic_queue(consumer, &self.topic.name);
         let (command, commands) = unbounded();
         let (job, jobs) = bounded(1);
@@ -462,7 +471,7 @@ impl Ingester {
     }
 
     fn serve_until(&mut self, stop: &AtomicBool) -> Result<(), IngestError> {
-        let mut told_at = None::<Instant>;
+        let (mut told_at, mut tended_at) = (None::<Instant>, None::<Instant>);
         let (began, mut is_wait_told) = (Instant::now(), false);
         while !stop.load(Relaxed) {
             self.assignment.serve(POLL_WAIT);
@@ -471,6 +480,10 @@ impl Ingester {
                 told_at = Some(Instant::now());
                 self.notice_panics();
                 self.tell();
+                if tended_at.is_none_or(|tended| tended.elapsed() >= self.tend_every()) {
+                    tended_at = Some(Instant::now());
+                    self.tend_partitions();
+                }
                 self.still_a_member()?;
                 self.follow_topics()?;
                 if !is_wait_told && began.elapsed() >= GROUP_WAIT && !self.telemetry.is_assigned() {
@@ -581,6 +594,20 @@ impl Ingester {
                 why: format!("{} cannot be reached", away.join(", ")),
             }),
         }
+    }
+
+    /// With many partitions the walk over all of them is what an idle daemon would mostly do.
+    fn tend_every(&self) -> Duration {
+        let held: usize = self
+            .assignment
+            .held()
+            .map(|(_, partitions)| partitions.len())
+            .sum();
+        let paced = TEND_PARTITION.saturating_mul(u32::try_from(held).unwrap_or(u32::MAX));
+        paced.clamp(TELL_EVERY, TEND_EVERY_MAX)
+    }
+
+    fn tend_partitions(&self) {
         for (topic, partitions) in self.assignment.held() {
             // A partition that was taken out and put in again may have lost its way while it stopped.
             partitions

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::certificate::certificate_fault;
+use super::topics::{AskedBroker, Asking};
 use eventlake_core::config::KafkaConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -63,6 +64,7 @@ pub struct ClientLog {
     watch: Mutex<BrokerWatch>,
     /// Its owner waits for the answer and tells what became of it: no line for a broker that cannot be reached.
     owner_tells: bool,
+    asked: AskedBroker,
 }
 
 #[derive(Debug, Default)]
@@ -250,6 +252,12 @@ fn without_values<'a>(facility: &str, message: &'a str) -> Cow<'a, str> {
     match message.split_once(" = ") {
         Some((name, _)) if facility == "CONF" => Cow::Owned(format!("{name} = (not shown)")),
         _ => Cow::Borrowed(message),
+    }
+}
+
+impl Asking for ClientLog {
+    fn asked(&self) -> &AskedBroker {
+        &self.asked
     }
 }
 

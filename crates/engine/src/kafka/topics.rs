@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as ffi;
@@ -14,6 +15,8 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 /// How much longer than a request's own timeout we wait for librdkafka's word that it timed out.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long a broker that answers is asked again without another look at which there are.
+const CHOSEN_FOR: Duration = Duration::from_secs(10);
 
 /// A topic as the cluster describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +54,7 @@ pub enum DescribeError {
 ///
 /// # Errors
 /// As [`DescribeError`] says; `timeout` bounds the wait.
-pub fn describe<C: ClientContext>(
+pub fn describe<C: Asking>(
     client: &Client<C>,
     topic: &str,
     timeout: Duration,
@@ -64,7 +67,7 @@ pub fn describe<C: ClientContext>(
 ///
 /// # Errors
 /// When the request as a whole failed. A topic that is missing or refused is its own answer's error.
-pub fn describe_all<C: ClientContext>(
+pub fn describe_all<C: Asking>(
     client: &Client<C>,
     topics: &[&str],
     timeout: Duration,
@@ -77,10 +80,17 @@ pub fn describe_all<C: ClientContext>(
         reason,
     };
     let deadline = Instant::now() + timeout;
-    let broker = broker_to_ask(client, timeout).map_err(no_answer)?;
+    let asked = client.context().asked();
+    let broker = match asked.lately() {
+        Some(broker) => broker,
+        None => asked.note(broker_to_ask(client, timeout).map_err(no_answer)?),
+    };
     let remaining = deadline.saturating_duration_since(Instant::now());
     let request = DescribeRequest::new(client, broker, topics, remaining).map_err(no_answer)?;
-    let result = request.wait(remaining + GRACE).map_err(no_answer)?;
+    let result = request.wait(remaining + GRACE).map_err(|reason| {
+        asked.forget();
+        no_answer(reason)
+    })?;
     let mut descriptions = result.topics();
     Ok(topics
         .iter()
@@ -109,9 +119,41 @@ pub fn cluster_id<C: ClientContext>(client: &Client<C>, timeout: Duration) -> Op
     }
 }
 
+/// A client whose context keeps which broker was asked last.
+pub trait Asking: ClientContext {
+    fn asked(&self) -> &AskedBroker;
+}
+
+/// The broker that was asked last. To choose one costs the metadata of every topic that the client knows, so with many topics, each
+/// of which asks for itself, it is chosen anew only after a while, and when it does not answer.
+#[derive(Debug, Default)]
+pub struct AskedBroker(Mutex<Option<(i32, Instant)>>);
+
+impl AskedBroker {
+    fn last(&self) -> MutexGuard<'_, Option<(i32, Instant)>> {
+        // Every change of it is a single assignment: a panic elsewhere leaves it whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lately(&self) -> Option<i32> {
+        let last = *self.last();
+        last.filter(|(_, chosen)| chosen.elapsed() < CHOSEN_FOR)
+            .map(|(broker, _)| broker)
+    }
+
+    fn note(&self, broker: i32) -> i32 {
+        *self.last() = Some((broker, Instant::now()));
+        broker
+    }
+
+    fn forget(&self) {
+        *self.last() = None;
+    }
+}
+
 /// The controller, as librdkafka itself would choose, when there is one among the brokers; otherwise the first
 /// broker. The built-in broker names a controller that does not exist.
-fn broker_to_ask<C: ClientContext>(client: &Client<C>, timeout: Duration) -> Result<i32, String> {
+fn broker_to_ask<C: Asking>(client: &Client<C>, timeout: Duration) -> Result<i32, String> {
     let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     let rk = client.native_ptr();
     // SAFETY: the client is borrowed and so alive. With `all_topics` 0 and no topic, librdkafka asks for the topics

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use eventlake_core::commit::{AttemptId, Commit, CommitNumber, Fold, Snapshot, Verdict, decode_record};
+use eventlake_core::commit::{
+    AttemptId, Commit, CommitNumber, Fold, Snapshot, Verdict, decode_record, decode_record_in,
+};
 use eventlake_core::names::{LogPaths, TopicName, number_in};
 
 use super::error::LakeError;
@@ -14,7 +16,7 @@ use super::store::Store;
 ///
 /// It is only as good as its last look: numbers that truncation freed would come back to life for one who did not see
 /// the snapshot. So every way to continue it ends by looking for a snapshot newer than the one it rests on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Follower {
     store: Store,
     paths: LogPaths,
@@ -182,7 +184,7 @@ impl Follower {
         let Some(bytes) = self.store.read(&path)? else {
             return Ok(());
         };
-        let mut fold = read_snapshot(&bytes, number, &self.topic).map_err(|fault| LakeError::Corrupt {
+        let mut fold = read_snapshot(bytes, number, &self.topic).map_err(|fault| LakeError::Corrupt {
             topic: self.topic.clone(),
             path,
             fault,
@@ -233,8 +235,8 @@ impl Follower {
     }
 }
 
-fn read_snapshot(bytes: &[u8], number: CommitNumber, topic: &TopicName) -> Result<Fold, String> {
-    let (snapshot, _) = decode_record::<Snapshot>(bytes).map_err(|fault| fault.to_string())?;
+fn read_snapshot(bytes: Vec<u8>, number: CommitNumber, topic: &TopicName) -> Result<Fold, String> {
+    let (snapshot, _) = decode_record_in::<Snapshot>(bytes).map_err(|fault| fault.to_string())?;
     if snapshot.number != number {
         return Err(format!("it states number {}, expected {number}", snapshot.number));
     }

@@ -118,6 +118,30 @@ impl TopicLog {
         Ok(log)
     }
 
+    /// A second handle on the same log, as if it had been opened now: it starts from what this one has read, and looks before
+    /// it uses that, as every handle does. Reading the log anew would cost a start as much once more.
+    #[must_use]
+    pub fn another(&self) -> TopicLog {
+        let mut follower = self.follower.clone();
+        follower.unwatch();
+        TopicLog {
+            store: self.store.clone(),
+            paths: self.paths.clone(),
+            roots: self.roots.clone(),
+            topic: self.topic.clone(),
+            table: self.table.clone(),
+            writer: self.writer.clone(),
+            follower,
+            owned: self.owned,
+            published_through: self.published_through,
+            durable_folders: self.durable_folders.clone(),
+            plans: BTreeMap::new(),
+            truncation_due: true,
+            tidied: Cleaned::default(),
+            undecided: None,
+        }
+    }
+
     #[must_use]
     pub fn topic(&self) -> &TopicName {
         &self.topic

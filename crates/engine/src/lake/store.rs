@@ -351,7 +351,7 @@ impl Store {
                 let fault = format!("it has {bytes} bytes, and no record more than {RECORD_BYTES_MAX}");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
             }
-            let mut content = Vec::new();
+            let mut content = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default() + 1);
             file.take(RECORD_BYTES_MAX).read_to_end(&mut content)?;
             Ok(content)
         };

@@ -279,3 +279,29 @@ fn a_roll_in_steady_state_is_a_handful_of_calls() {
     assert_eq!(calls[2], calls[4], "{calls:?}");
     assert!(calls[4] <= 65, "{calls:?}");
 }
+
+/// A second handle starts from what the first one had read, and looks like any other before it uses that.
+#[test]
+fn a_second_handle_sees_what_was_committed_and_truncated_since() {
+    let lake = Lake::opened();
+    let mut log = lake.writer();
+    let mut second = log.another();
+    let policy = SnapshotPolicy {
+        every: 1,
+        log_retention: Duration::ZERO,
+    };
+    for _ in 0..4 {
+        append(&mut log, 2).expect("appended");
+        log.publish().expect("published");
+        log.snapshot(&policy, later()).expect("a snapshot");
+    }
+    assert!(!lake.commit_path(2).exists(), "the number is free again");
+    let outcome = append(&mut second, 2).expect("appended");
+    assert!(matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
+    second.publish().expect("published");
+    assert_eq!(
+        second.fold().expect("a fold").number(),
+        log.fold().expect("a fold").number()
+    );
+    lake.assert_exact();
+}
