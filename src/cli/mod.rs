@@ -20,7 +20,7 @@ use eventlake_core::config::{self, Config, Surroundings};
 use eventlake_engine::kafka::property;
 
 use crate::commands;
-pub use report::{ConfigRefused, usage};
+pub use report::{ConfigRefused, report as report_error, usage};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -93,6 +93,7 @@ pub enum Command {
     Demo(commands::demo::Args),
     Ingest(commands::ingest::Args),
     Completions(commands::completions::Args),
+    Query(commands::query::Args),
     Rejected(commands::rejected::Args),
     Schema(commands::schema::Args),
     Status(commands::status::Args),
@@ -109,6 +110,7 @@ impl Command {
             Self::Demo(args) => commands::demo::run(args, global),
             Self::Ingest(args) => commands::ingest::run(args, global),
             Self::Completions(args) => commands::completions::run(args, global),
+            Self::Query(args) => commands::query::run(args, global),
             Self::Rejected(args) => commands::rejected::run(args, global),
             Self::Schema(args) => commands::schema::run(args, global),
             Self::Status(args) => commands::status::run(args, global),
@@ -137,6 +139,8 @@ pub enum Exit {
     Usage,
     /// The cluster, the disk or the network failed.
     Failure,
+    /// Ctrl-C, and there is no answer.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -146,6 +150,7 @@ impl From<Exit> for ExitCode {
             Exit::Negative => 1,
             Exit::Unchecked | Exit::Usage => 2,
             Exit::Failure => 3,
+            Exit::Interrupted => signals::INTERRUPTED,
         })
     }
 }

@@ -60,14 +60,16 @@ pub(crate) fn statistics(table: &Table, file: &File, schema: &SchemaRef) -> Stat
     statistics.num_rows = Precision::Exact(usize::try_from(file.rows).unwrap_or(usize::MAX));
     let fields = schema.fields().iter();
     statistics.column_statistics = fields
-        .map(|field| match bounds(table, file, field.name(), field.data_type()) {
-            None => ColumnStatistics::new_unknown(),
-            Some((least, greatest)) => ColumnStatistics {
-                min_value: Precision::Inexact(least),
-                max_value: Precision::Inexact(greatest),
-                ..ColumnStatistics::new_unknown()
+        .map(
+            |field| match bounds(table, file, field.name(), field.data_type()) {
+                None => ColumnStatistics::new_unknown(),
+                Some((least, greatest)) => ColumnStatistics {
+                    min_value: Precision::Inexact(least),
+                    max_value: Precision::Inexact(greatest),
+                    ..ColumnStatistics::new_unknown()
+                },
             },
-        })
+        )
         .collect();
     // The Hive keys are in them, too: those that DataFusion itself derives are exact.
     statistics
@@ -77,7 +79,12 @@ pub(crate) fn statistics(table: &Table, file: &File, schema: &SchemaRef) -> Stat
 }
 
 /// Values between which all of the file's values in a column lie, nulls apart; both inclusive.
-fn bounds(table: &Table, file: &File, column: &str, data_type: &DataType) -> Option<(ScalarValue, ScalarValue)> {
+fn bounds(
+    table: &Table,
+    file: &File,
+    column: &str,
+    data_type: &DataType,
+) -> Option<(ScalarValue, ScalarValue)> {
     let (date, hour) = date_and_hour(file);
     match column {
         DATE => Some(twice(ScalarValue::Date32(Some(date)))),
@@ -90,7 +97,10 @@ fn bounds(table: &Table, file: &File, column: &str, data_type: &DataType) -> Opt
         KAFKA_OFFSET => {
             let least = file.offsets.iter().map(|of| of.from.0).min()?;
             let next = file.offsets.iter().map(|of| of.next.0).max()?;
-            Some((ScalarValue::Int64(Some(least)), ScalarValue::Int64(Some(next - 1))))
+            Some((
+                ScalarValue::Int64(Some(least)),
+                ScalarValue::Int64(Some(next - 1)),
+            ))
         }
         name => {
             let times = file.times?;

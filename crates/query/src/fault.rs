@@ -127,10 +127,11 @@ impl Fault {
     fn of_names(error: &SchemaError) -> Fault {
         match error {
             SchemaError::FieldNotFound { field, valid_fields } => no_column(field, valid_fields),
-            SchemaError::AmbiguousReference { field } => {
-                Fault::new(format!("column {} is in more than one of the tables", field.name()))
-                    .hint("put the table's name before it")
-            }
+            SchemaError::AmbiguousReference { field } => Fault::new(format!(
+                "column {} is in more than one of the tables",
+                field.name()
+            ))
+            .hint("put the table's name before it"),
             other => Fault::new(tidy(&other.to_string())),
         }
     }

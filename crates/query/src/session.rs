@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use datafusion::catalog::CatalogProvider as _;
 use datafusion::common::{DataFusionError, TableReference};
@@ -16,6 +17,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::answer::Answer;
 use crate::catalog::{CATALOG, LakeCatalog};
@@ -33,6 +35,9 @@ const FOOTER_BYTES: usize = 64 << 10;
 /// Of the memory limit, what operators may reserve. The rest is for batches on their way, which nobody counts.
 const RESERVED: f64 = 0.75;
 
+/// How long a query that was stopped may take to let go.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
 /// What a session may take.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -44,7 +49,8 @@ pub struct Limits {
 }
 
 pub struct Session {
-    runtime: tokio::runtime::Runtime,
+    /// None only while it is dropped.
+    runtime: Option<Runtime>,
     inner: Inner,
     known: Known,
 }
@@ -70,7 +76,7 @@ impl Session {
     /// When the operating system gives no threads, or there is no place to spill to.
     pub fn new(limits: &Limits) -> Result<Session, QueryError> {
         let failed = |error: &dyn std::fmt::Display| QueryError::Failed(error.to_string());
-        let runtime = tokio::runtime::Builder::new_multi_thread()
+        let runtime = Builder::new_multi_thread()
             .worker_threads(limits.threads)
             .thread_name("query")
             .thread_stack_size(STACK_BYTES)
@@ -93,7 +99,7 @@ impl Session {
             .with_default_features()
             .build();
         let mut session = Session {
-            runtime,
+            runtime: Some(runtime),
             inner: Inner {
                 context: SessionContext::new_with_state(state),
                 store,
@@ -125,7 +131,11 @@ impl Session {
             let plan = inner.plan(statement, &text, &known).await?;
             inner.execute(plan).await
         };
-        Answer::start(&self.runtime, self.inner.clone(), stream, stop)
+        Answer::start(self.runtime(), self.inner.clone(), stream, stop)
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("taken by the drop alone")
     }
 
     /// Words that a query may hold, for completion: tables, columns and functions, as they must be written.
@@ -141,6 +151,15 @@ impl Session {
         words.extend(self.known.tables.iter().cloned());
         words.extend(self.known.columns.iter().cloned());
         words.into_iter().collect()
+    }
+}
+
+impl Drop for Session {
+    /// What still runs is given a moment to end, so that it leaves no spilt files behind.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(STOP_WAIT);
+        }
     }
 }
 
