@@ -118,7 +118,7 @@ impl Shop {
     fn configure(&self, brokers: &str) {
         let text = format!(
             "[kafka]\nbrokers = \"{brokers}\"\n[kafka.properties]\nsession.timeout.ms = 1500\n\
-             [lake]\nmax_future = \"36500d\"\n[http]\nlisten = \"off\"\n\
+             [http]\nlisten = \"off\"\n\
              [[topics]]\nname = \"orders\"\nschema = \"orders.json\"\nevent_time = \"at\"\n\
              [[topics]]\nname = \"idle\"\nschema = \"orders.json\"\nevent_time = \"at\"\n"
         );
