@@ -26,6 +26,7 @@ const AFTER_HELP: &str = "\
 Examples:
   eventlake demo                         see it at work, without a Kafka
   eventlake ingest                       land the configured topics until stopped
+  eventlake query                        SQL over what has landed
   eventlake check                        is the configuration right? every fault at once
   eventlake --config prod.toml check     the same for another file
 
@@ -34,6 +35,7 @@ Exit codes:
   1  the command's own negative answer: topics missing, lines rejected, a claim refuted
   2  wrong usage, or a fault in the configuration; of verify: something could not be checked
   3  failed while running: the cluster, the disk, the network
+  130  interrupted, without an answer
 
 Every setting of the configuration file can also be given as a variable, EVENTLAKE_<SECTION>_<KEY>,
 such as EVENTLAKE_KAFKA_BROKERS. NO_COLOR=1 turns colours off.";

@@ -71,10 +71,6 @@ pub(crate) fn statistics(table: &Table, file: &File, schema: &SchemaRef) -> Stat
             },
         )
         .collect();
-    // The Hive keys are in them, too: those that DataFusion itself derives are exact.
-    statistics
-        .column_statistics
-        .truncate(table.columns.fields().len());
     statistics
 }
 

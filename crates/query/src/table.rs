@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{Result, ScalarValue, Statistics, exec_datafusion_err};
 use datafusion::datasource::TableType;
 use datafusion::datasource::file_format::FileFormat as _;
-use datafusion::datasource::file_format::parquet::{ParquetFormat, transform_schema_to_view};
+use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::table_schema::TableSchema;
@@ -30,6 +30,17 @@ pub(crate) const STORE: &str = "lake://files";
 pub(crate) const DATE: &str = "date";
 pub(crate) const HOUR: &str = "hour";
 
+/// A column as it is read: texts and bytes as views, which costs less than copying them. An older file may hold nulls where the
+/// schema of today forbids them, so no column is said to have none.
+fn as_read(field: &Field) -> Field {
+    let read = match field.data_type() {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::Binary => DataType::BinaryView,
+        other => other.clone(),
+    };
+    Field::new(field.name(), read, true)
+}
+
 /// The name of a live file in the store.
 pub(crate) fn location(live: &LiveFile) -> Path {
     Path::from(format!("{}/{}", live.file.set, live.file.path.as_str()))
@@ -43,13 +54,8 @@ pub(crate) struct LakeTable {
 
 impl LakeTable {
     pub fn new(table: Table) -> LakeTable {
-        // An older file may hold nulls where the schema of today forbids them, so no column is said to have none.
-        let columns = transform_schema_to_view(&table.columns);
-        let nullable = columns.fields().iter().map(|field| {
-            let field = field.as_ref().clone();
-            field.with_nullable(true)
-        });
-        let columns = Arc::new(arrow::datatypes::Schema::new(nullable.collect::<Vec<_>>()));
+        let fields = table.columns.fields().iter().map(|field| as_read(field));
+        let columns = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let mut keys = vec![Arc::new(Field::new(DATE, DataType::Date32, false))];
         if table.has_hours() {
             keys.push(Arc::new(Field::new(HOUR, DataType::Int64, true)));
@@ -67,9 +73,10 @@ impl LakeTable {
             keys.push(ScalarValue::Int64(hour));
         }
         let statistics = bounds::statistics(&self.table, &live.file, self.schema.table_schema());
-        PartitionedFile::new(location(live), live.file.bytes)
-            .with_partition_values(keys)
-            .with_statistics(Arc::new(statistics))
+        let mut file = PartitionedFile::new(location(live), live.file.bytes).with_partition_values(keys);
+        // Not by `with_statistics`, which takes a key for never null: `hour` is, in the folder of a day.
+        file.statistics = Some(Arc::new(statistics));
+        file
     }
 
     /// Files of another version of the schema are read as this one only where that changes no value.
