@@ -10,7 +10,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{Column, ColumnStatistics, DFSchema, Result, ScalarValue, Statistics};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningStatistics};
+use datafusion::physical_optimizer::pruning::{PruningPredicateBuilder, PruningStatistics};
 use eventlake_core::commit::File;
 use eventlake_core::config::EventTimeUnit;
 use eventlake_core::schema::EventTime;
@@ -45,12 +45,11 @@ pub(crate) fn wanted(
     };
     let columns = DFSchema::try_from(Arc::clone(schema))?;
     // What cannot be judged by bounds is judged row by row.
-    let predicate = state
-        .create_physical_expr(filter, &columns)
-        .and_then(|filter| PruningPredicate::try_new(filter, Arc::clone(schema)));
-    match predicate {
-        Ok(predicate) => predicate.prune(&Files { table, schema }),
-        Err(_) => Ok(all),
+    let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema));
+    let filter = state.create_physical_expr(filter, &columns).ok();
+    match filter.and_then(|filter| builder.build(filter)) {
+        Some(predicate) => predicate.prune(&Files { table, schema }),
+        None => Ok(all),
     }
 }
 

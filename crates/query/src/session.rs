@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use datafusion::catalog::CatalogProvider as _;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::context::QueryPlanner as _;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;

@@ -61,7 +61,9 @@ impl LakeTable {
             keys.push(Arc::new(Field::new(HOUR, DataType::Int64, true)));
         }
         LakeTable {
-            schema: TableSchema::new(columns, keys),
+            schema: TableSchema::builder(columns)
+                .with_table_partition_cols(keys)
+                .build(),
             table,
         }
     }
