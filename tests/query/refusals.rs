@@ -76,8 +76,8 @@ fn what_cannot_be_read_is_shown_where_it_stops() {
     refused("", &["there is no SQL"]);
     refused("SELECT 1; SELECT 2", &["several statements"]);
     refused(
-        "SELECT cont(*) FROM orders",
-        &["nvalid function 'cont'", "did you mean count?", "^^^^"],
+        "SELECT coumt(*) FROM orders",
+        &["nvalid function 'coumt'", "did you mean count?", "^^^^"],
     );
     refused("SELECT kind, count(*) FROM orders", &["error: "]);
     refused("SELECT id FROM orders WHERE kind + 1", &["error: "]);

@@ -106,7 +106,7 @@ impl Shop {
             folder: tempfile::tempdir().expect("a folder"),
         };
         fs::write(shop.path("orders.json"), SCHEMA).expect("written");
-        shop.configure(broker.brokers());
+        shop.configure(&broker.brokers());
         for half in [0..ORDERS / 2, ORDERS / 2..ORDERS] {
             send(&broker, half);
             let ended = shop.run(&["ingest", "--until-end"]);
