@@ -150,6 +150,7 @@ fn core_knows_nobody() {
             "parquet",
             "rdkafka",
             "tokio",
+            "datafusion",
             "libc",
             "rustix",
             "rand",
@@ -204,7 +205,14 @@ fn core_does_no_io_and_reads_neither_clock_nor_environment() {
 fn the_engine_knows_core_but_not_the_program() {
     assert_no_dependency(
         "crates/engine/Cargo.toml",
-        &["eventlake", "eventlake-query", "clap", "axum", "anyhow"],
+        &[
+            "eventlake",
+            "eventlake-query",
+            "datafusion",
+            "clap",
+            "axum",
+            "anyhow",
+        ],
         "the program ties the parts together; libraries have typed errors",
     );
     assert_banned(
@@ -212,12 +220,49 @@ fn the_engine_knows_core_but_not_the_program() {
         &[
             "use eventlake::",
             "eventlake_query",
+            "datafusion::",
             "clap::",
             "axum::",
             "anyhow::",
         ],
         &[],
         "the engine knows core alone",
+    );
+}
+
+#[test]
+fn the_query_crate_knows_core_and_is_told_the_rest() {
+    assert_no_dependency(
+        "crates/query/Cargo.toml",
+        &[
+            "eventlake",
+            "eventlake-engine",
+            "rdkafka",
+            "rustyline",
+            "clap",
+            "axum",
+            "anyhow",
+        ],
+        "the program reads the log and says in plain words what there is",
+    );
+    let only_reads = [
+        "fs::write",
+        "File::create",
+        "OpenOptions",
+        "fs::rename",
+        "fs::remove",
+    ];
+    assert_banned("crates/query/src/", &only_reads, &[], "a query changes nothing");
+    assert_no_dependency(
+        "Cargo.toml",
+        &["datafusion"],
+        "the query crate is all that knows DataFusion",
+    );
+    assert_banned(
+        "src/",
+        &["datafusion::"],
+        &[],
+        "the query crate is all that knows DataFusion",
     );
 }
 
@@ -255,7 +300,12 @@ fn librdkafka_is_never_asked_to_look_an_offset_up() {
 
 #[test]
 fn the_oracle_is_known_to_tests_alone() {
-    for manifest in ["Cargo.toml", "crates/core/Cargo.toml", "crates/engine/Cargo.toml"] {
+    for manifest in [
+        "Cargo.toml",
+        "crates/core/Cargo.toml",
+        "crates/engine/Cargo.toml",
+        "crates/query/Cargo.toml",
+    ] {
         assert_no_dependency(
             manifest,
             &["eventlake-oracle", "jsonschema", "regress"],
@@ -415,7 +465,11 @@ fn running_and_testing_compile_dependencies_once() {
             .expect("a manifest")
             .contains("resolver = \"1\"")
     );
-    for member in ["crates/core/Cargo.toml", "crates/engine/Cargo.toml"] {
+    for member in [
+        "crates/core/Cargo.toml",
+        "crates/engine/Cargo.toml",
+        "crates/query/Cargo.toml",
+    ] {
         for name in dev_dependencies(member) {
             assert!(
                 root.contains(&name),

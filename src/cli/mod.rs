@@ -20,12 +20,13 @@ use eventlake_core::config::{self, Config, Surroundings};
 use eventlake_engine::kafka::property;
 
 use crate::commands;
-pub use report::{ConfigRefused, usage};
+pub use report::{ConfigRefused, report as report_error, usage};
 
 const AFTER_HELP: &str = "\
 Examples:
   eventlake demo                         see it at work, without a Kafka
   eventlake ingest                       land the configured topics until stopped
+  eventlake query                        SQL over what has landed
   eventlake check                        is the configuration right? every fault at once
   eventlake --config prod.toml check     the same for another file
 
@@ -34,6 +35,7 @@ Exit codes:
   1  the command's own negative answer: topics missing, lines rejected, a claim refuted
   2  wrong usage, or a fault in the configuration; of verify: something could not be checked
   3  failed while running: the cluster, the disk, the network
+  130  interrupted, without an answer
 
 Every setting of the configuration file can also be given as a variable, EVENTLAKE_<SECTION>_<KEY>,
 such as EVENTLAKE_KAFKA_BROKERS. NO_COLOR=1 turns colours off.";
@@ -93,6 +95,7 @@ pub enum Command {
     Demo(commands::demo::Args),
     Ingest(commands::ingest::Args),
     Completions(commands::completions::Args),
+    Query(commands::query::Args),
     Rejected(commands::rejected::Args),
     Schema(commands::schema::Args),
     Status(commands::status::Args),
@@ -109,6 +112,7 @@ impl Command {
             Self::Demo(args) => commands::demo::run(args, global),
             Self::Ingest(args) => commands::ingest::run(args, global),
             Self::Completions(args) => commands::completions::run(args, global),
+            Self::Query(args) => commands::query::run(args, global),
             Self::Rejected(args) => commands::rejected::run(args, global),
             Self::Schema(args) => commands::schema::run(args, global),
             Self::Status(args) => commands::status::run(args, global),
@@ -137,6 +141,8 @@ pub enum Exit {
     Usage,
     /// The cluster, the disk or the network failed.
     Failure,
+    /// Ctrl-C, and there is no answer.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -146,6 +152,7 @@ impl From<Exit> for ExitCode {
             Exit::Negative => 1,
             Exit::Unchecked | Exit::Usage => 2,
             Exit::Failure => 3,
+            Exit::Interrupted => signals::INTERRUPTED,
         })
     }
 }

@@ -85,7 +85,7 @@ impl fmt::Display for OutputClosed {
 impl std::error::Error for OutputClosed {}
 
 /// Prints an error to stderr and says how the program ends.
-pub(super) fn report(error: &anyhow::Error) -> Exit {
+pub fn report(error: &anyhow::Error) -> Exit {
     if error.downcast_ref::<OutputClosed>().is_some() {
         return Exit::Ok;
     }

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod demo;
 pub mod generate;
 pub mod ingest;
+pub mod query;
 pub mod rejected;
 pub mod schema;
 pub mod status;

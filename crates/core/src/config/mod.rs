@@ -24,7 +24,7 @@ pub use resolved::{
     Config, EventTimeUnit, HttpConfig, KafkaConfig, LakeConfig, ListenAddress, OnDataLoss, PartitionBy,
     Start, TopicConfig, TopicCreation,
 };
-pub use settings::{SETTINGS, Section, Setting};
+pub use settings::{SETTINGS, Section, Setting, nearest};
 
 use fault::Places;
 use reader::Reader;

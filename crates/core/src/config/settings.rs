@@ -185,7 +185,7 @@ pub(super) fn shouted(text: &str) -> String {
 }
 
 /// The known word that was most likely meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let tolerated = (word.chars().count() / 3).clamp(1, 4);
     let distance = |known: &str| strsim::damerau_levenshtein(&word.to_lowercase(), known);
     let candidates = known

@@ -33,7 +33,8 @@ pub(crate) use buffer::SealedRows;
 pub(crate) use client::consumer_config;
 pub(crate) use context::IngestContext;
 pub use encode::{footer, write_parquet};
-pub(crate) use evolution::{check as check_evolution, schema_version};
+pub(crate) use evolution::check as check_evolution;
+pub use evolution::schema_version;
 #[cfg(test)]
 pub(crate) use file_writer::write_set;
 pub(crate) use file_writer::{FileFacts, write_files};

@@ -1,0 +1,268 @@
+//! A session: DataFusion set up for the lake, with a bound on memory, over one snapshot at a time.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use datafusion::common::{DataFusionError, TableReference};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::answer::Answer;
+use crate::catalog::{CATALOG, LakeCatalog};
+use crate::error::QueryError;
+use crate::fault::{Fault, quoted};
+use crate::lake::{ACCEPTED, Table};
+use crate::statement;
+use crate::store::LakeStore;
+use crate::table::{STORE, location};
+
+/// Planning walks deep trees.
+const STACK_BYTES: usize = 8 << 20;
+/// Read from a file's end in the hope that it is the whole footer.
+const FOOTER_BYTES: usize = 64 << 10;
+/// Of the memory limit, what operators may reserve. The rest is for batches on their way, which nobody counts.
+const RESERVED: f64 = 0.75;
+
+/// How long a query that was stopped may take to let go.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// What a session may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub memory_bytes: u64,
+    /// Where operators put what does not fit into memory.
+    pub spill_folder: PathBuf,
+    /// Threads, and how many parts a query is divided into.
+    pub threads: usize,
+}
+
+pub struct Session {
+    /// None only while it is dropped.
+    runtime: Option<Runtime>,
+    inner: Inner,
+    known: Known,
+}
+
+/// What a running query needs of its session.
+#[derive(Clone)]
+pub(crate) struct Inner {
+    pub context: SessionContext,
+    pub store: Arc<LakeStore>,
+}
+
+/// The names of the snapshot.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    tables: Vec<String>,
+    columns: BTreeSet<String>,
+}
+
+impl Session {
+    /// A session over an empty lake.
+    ///
+    /// # Errors
+    /// When the operating system gives no threads, or there is no place to spill to.
+    pub fn new(limits: &Limits) -> Result<Session, QueryError> {
+        let failed = |error: &dyn std::fmt::Display| QueryError::Failed(error.to_string());
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(limits.threads)
+            .thread_name("query")
+            .thread_stack_size(STACK_BYTES)
+            .enable_time()
+            .build()
+            .map_err(|error| failed(&error))?;
+        let memory = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
+        let spill = DiskManagerMode::Directories(vec![limits.spill_folder.clone()]);
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new((memory as f64 * RESERVED) as usize)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
+            .build_arc()
+            .map_err(|error| failed(&error))?;
+        let store = Arc::new(LakeStore::default());
+        let url = ObjectStoreUrl::parse(STORE).expect("a URL");
+        environment.register_object_store(url.as_ref(), Arc::clone(&store) as _);
+        let state = SessionStateBuilder::new()
+            .with_config(config(limits))
+            .with_runtime_env(environment)
+            .with_default_features()
+            .build();
+        let mut session = Session {
+            runtime: Some(runtime),
+            inner: Inner {
+                context: SessionContext::new_with_state(state),
+                store,
+            },
+            known: Known::default(),
+        };
+        session.show(Vec::new());
+        Ok(session)
+    }
+
+    /// Queries see these tables from now on, as they are described here.
+    pub fn show(&mut self, tables: Vec<Table>) {
+        self.known = Known::of(&tables);
+        let files = tables.iter().flat_map(|table| &table.files);
+        self.inner.store.hold(files.map(|live| (location(live), live)));
+        let catalog = Arc::new(LakeCatalog::new(tables));
+        self.inner.context.register_catalog(CATALOG, catalog);
+    }
+
+    /// Starts a query. Its rows come by [`Answer::next`].
+    ///
+    /// # Errors
+    /// When the SQL is wrong or not one that reads, when it cannot be planned, or `stop` was set.
+    pub fn run(&self, sql: &str, stop: &AtomicBool) -> Result<Answer<'_>, QueryError> {
+        let statement = statement::parse(sql)?;
+        let inner = self.inner.clone();
+        let (text, known) = (sql.to_owned(), self.known.tables.clone());
+        let stream = async move {
+            let plan = inner.plan(statement, &text, &known).await?;
+            inner.execute(plan).await
+        };
+        Answer::start(self.runtime(), self.inner.clone(), stream, stop)
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("taken by the drop alone")
+    }
+
+    /// Words that a query may hold, for completion: tables, columns and functions, as they must be written.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let state = self.inner.context.state();
+        let functions = [
+            state.scalar_functions().keys().cloned().collect::<Vec<_>>(),
+            state.aggregate_functions().keys().cloned().collect(),
+            state.window_functions().keys().cloned().collect(),
+        ];
+        let mut words: BTreeSet<String> = functions.into_iter().flatten().collect();
+        words.extend(self.known.tables.iter().cloned());
+        words.extend(self.known.columns.iter().cloned());
+        words.into_iter().collect()
+    }
+}
+
+impl Drop for Session {
+    /// What still runs is given a moment to end, so that it leaves no spilt files behind.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(STOP_WAIT);
+        }
+    }
+}
+
+fn config(limits: &Limits) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, ACCEPTED)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        .with_target_partitions(limits.threads);
+    let options = config.options_mut();
+    options.sql_parser.collect_spans = true;
+    options.execution.parquet.metadata_size_hint = Some(FOOTER_BYTES);
+    // Files have no Bloom filters to look for.
+    options.execution.parquet.bloom_filter_on_read = false;
+    // A sort keeps this much for merging what it spilt; a small limit must still hold it.
+    options.execution.sort_spill_reservation_bytes =
+        (limits.memory_bytes / 32).clamp(1 << 20, 10 << 20) as usize;
+    config
+}
+
+impl Known {
+    fn of(tables: &[Table]) -> Known {
+        let mut known = Known::default();
+        for table in tables {
+            known.tables.push(table.full_name());
+            let names = table.columns.fields().iter().map(|field| quoted(field.name()));
+            known.columns.extend(names);
+        }
+        known
+            .columns
+            .extend([crate::table::DATE, crate::table::HOUR].map(str::to_owned));
+        known
+    }
+}
+
+impl Inner {
+    /// A statement to what it means, with every fault of the SQL found here.
+    async fn plan(
+        &self,
+        statement: Statement,
+        sql: &str,
+        known: &[String],
+    ) -> Result<LogicalPlan, QueryError> {
+        let state = self.context.state();
+        let references = state.resolve_table_references(&statement).unwrap_or_default();
+        let planned = state.statement_to_plan(statement).await;
+        let plan = match planned {
+            Ok(plan) => plan,
+            Err(error) => {
+                let missing = references
+                    .iter()
+                    .find(|reference| !self.has(reference) && is_about(&error, reference));
+                return Err(QueryError::Sql(match missing {
+                    Some(table) => Fault::no_table(sql, &shown(table), known, &error),
+                    None => Fault::of_planner(sql, &error),
+                }));
+            }
+        };
+        let only_reads = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        if only_reads.verify_plan(&plan).is_err() {
+            return Err(QueryError::Sql(statement::refused(sql)));
+        }
+        // Types are settled when it is optimised: most of what is left to find is found here.
+        let plan = state.optimize(&plan);
+        plan.map_err(|error| QueryError::Sql(Fault::of_planner(sql, &error)))
+    }
+
+    async fn execute(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
+        let state = self.context.state();
+        // It was optimised already, and EXPLAIN wants to show how.
+        let physical = state.query_planner().create_physical_plan(&plan, &state).await;
+        let stream = physical.and_then(|physical| execute_stream(physical, self.context.task_ctx()));
+        stream.map_err(|error| self.failure(&error))
+    }
+
+    pub fn failure(&self, error: &DataFusionError) -> QueryError {
+        QueryError::running(error, self.store.take_trouble())
+    }
+
+    /// Whether there is a table of this name.
+    fn has(&self, reference: &TableReference) -> bool {
+        let catalog = reference.catalog().unwrap_or(CATALOG);
+        let schema = reference.schema().unwrap_or(ACCEPTED);
+        let schema = self
+            .context
+            .catalog(catalog)
+            .and_then(|catalog| catalog.schema(schema));
+        schema.is_some_and(|schema| schema.table_exist(reference.table()))
+            || reference.schema() == Some("information_schema")
+    }
+}
+
+/// Whether it is this table that was not found, and not something else that is wrong, too.
+fn is_about(error: &DataFusionError, reference: &TableReference) -> bool {
+    error.to_string().contains("not found") && error.to_string().contains(reference.table())
+}
+
+/// A table as the query named it.
+fn shown(reference: &TableReference) -> String {
+    match reference.schema() {
+        Some(schema) if schema != ACCEPTED => format!("{schema}.{}", reference.table()),
+        _ => reference.table().to_owned(),
+    }
+}
