@@ -139,6 +139,51 @@ fn what_is_in_the_topics_is_shown_with_its_verdict() {
 }
 
 #[test]
+fn a_condition_chooses_among_accepted_events() {
+    let shop = Shop::new();
+    let mut payloads = numbers(0..30);
+    payloads.extend([Some("no json".to_owned()), None]);
+    shop.send("orders", 3, &payloads);
+    let tail = |condition: &str| {
+        let arguments = [
+            "tail",
+            "--topic=orders",
+            "--from=earliest",
+            "--until-end",
+            "--json",
+        ];
+        let mut command = shop.command(&arguments);
+        command.args(["--where", condition]);
+        command.output().expect("the program starts")
+    };
+    let chosen = tail("n % 7 = 3 AND _kafka_partition < 2");
+    assert_eq!(chosen.status.code(), Some(0));
+    let mut shown: Vec<i64> = lines(&chosen)
+        .iter()
+        .map(|line| {
+            let payload = line["payload"]["text"].as_str().expect("a text");
+            let event: Value = serde_json::from_str(payload).expect("JSON");
+            event["n"].as_i64().expect("a number")
+        })
+        .collect();
+    shown.sort_unstable();
+    let expected: Vec<i64> = (0..30).filter(|n| n % 7 == 3 && n % 3 < 2).collect();
+    assert_eq!(shown, expected);
+
+    for (condition, code, said) in [
+        ("m = 3", 2, "no column m"),
+        ("n +", 2, "--where, for topic orders"),
+        ("n + 1", 2, "true or false"),
+        ("10 / n > 1", 3, "orders/0@0"),
+    ] {
+        let output = tail(condition);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{condition}: {error}");
+        assert!(error.contains(said), "{condition}: {error}");
+    }
+}
+
+#[test]
 fn what_arrives_is_shown_as_it_arrives() {
     let shop = Shop::new();
     shop.send("visits", 1, &numbers(0..3));

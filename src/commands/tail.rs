@@ -9,8 +9,9 @@ use eventlake_core::config::{Config, TopicConfig};
 use eventlake_core::schema::DecodeRules;
 use eventlake_core::violation::Violation;
 use eventlake_engine::ingest::SourceRecord;
-use eventlake_engine::ingest::decode::{Decoder, EventRows, RecordMeta};
+use eventlake_engine::ingest::decode::{Decoder, EventRows, RecordMeta, arrow_schema};
 use eventlake_engine::tail::{Tail, TailFrom};
+use eventlake_query::{Condition, QueryError};
 use serde::Serialize;
 
 use super::bytes::Bytes;
@@ -35,6 +36,7 @@ beside the ingester's group: it takes nothing from it, commits nothing, and need
 Examples:
   eventlake tail                                  what arrives from now on, in all configured topics
   eventlake tail --topic clicks --last 20         the newest 20 and what follows
+  eventlake tail --where \"priority = 'critique'\"   only accepted events of which this holds
   eventlake tail --rejected --from 10m            what was refused in the last ten minutes, and what will be
   eventlake tail --from earliest --until-end --json | jq .violation.code
 
@@ -63,6 +65,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "rejected")]
     accepted: bool,
 
+    /// Only accepted events of which this SQL condition holds, on the columns of the topic's table
+    #[arg(long = "where", value_name = "SQL", conflicts_with_all = ["rejected"])]
+    condition: Option<String>,
+
     /// Stop after N records were shown
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -84,11 +90,12 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let topics = topics(&args, &config)?;
     let stop = signals::stop_flag()?;
     let memory = QUEUE_BYTES / topics.len() as u64;
-    let mut judges = Vec::with_capacity(topics.len());
-    for topic in &topics {
-        let tail = Tail::open(&config.kafka, &topic.name, from, memory)?;
-        judges.push((tail, Judge::new(topic)));
-    }
+    let judge = |topic: &&TopicConfig| Judge::new(topic, args.condition.as_deref());
+    // What is wrong with the condition is said before anybody connects.
+    let judges: Vec<Judge> = topics.iter().map(judge).collect::<anyhow::Result<_>>()?;
+    let tail = |topic: &&TopicConfig| Tail::open(&config.kafka, &topic.name, from, memory);
+    let tails: Vec<Tail> = topics.iter().map(tail).collect::<Result<_, _>>()?;
+    let mut judges: Vec<(Tail, Judge)> = tails.into_iter().zip(judges).collect();
     let mut shown = Shown {
         args: &args,
         records: 0,
@@ -157,11 +164,14 @@ struct Judge {
     rules: DecodeRules,
     decoder: Decoder,
     rows: EventRows,
+    condition: Option<Condition>,
     tally: BTreeMap<&'static str, u64>,
 }
 
 enum Verdict {
     Accepted,
+    /// Accepted, and the condition does not hold of it.
+    PassedOver,
     Rejected(Violation),
     Tombstone,
 }
@@ -169,7 +179,7 @@ enum Verdict {
 impl Verdict {
     fn as_str(&self) -> &'static str {
         match self {
-            Verdict::Accepted => "accepted",
+            Verdict::Accepted | Verdict::PassedOver => "accepted",
             Verdict::Rejected(_) => "rejected",
             Verdict::Tombstone => "tombstone",
         }
@@ -177,16 +187,23 @@ impl Verdict {
 }
 
 impl Judge {
-    fn new(topic: &TopicConfig) -> Judge {
-        Judge {
+    fn new(topic: &TopicConfig, condition: Option<&str>) -> anyhow::Result<Judge> {
+        let compile = |sql| {
+            Condition::compile(sql, &arrow_schema(&topic.rules))
+                .map_err(|fault| usage(format!("--where, for topic {}: {fault}", topic.name)))
+        };
+        Ok(Judge {
             decoder: Decoder::new(&topic.rules),
             rows: EventRows::new(&topic.rules),
+            condition: condition.map(compile).transpose()?,
             rules: topic.rules.clone(),
             tally: BTreeMap::new(),
-        }
+        })
     }
 
-    fn verdict(&mut self, record: &SourceRecord<'_>) -> Verdict {
+    /// # Errors
+    /// When the condition cannot be worked out for an accepted event.
+    fn verdict(&mut self, record: &SourceRecord<'_>) -> Result<Verdict, QueryError> {
         const ROWS_MAX: usize = 1_024;
         const ROWS_BYTES_MAX: usize = 4 << 20;
         if self.rows.len() >= ROWS_MAX || self.rows.bytes() > ROWS_BYTES_MAX {
@@ -205,7 +222,17 @@ impl Judge {
             },
         };
         *self.tally.entry(verdict.as_str()).or_default() += 1;
-        verdict
+        match (&self.condition, verdict) {
+            (Some(condition), Verdict::Accepted) => {
+                // The rows are this one alone: each call takes them away.
+                let row = std::mem::replace(&mut self.rows, EventRows::new(&self.rules)).finish();
+                match condition.holds(&row.batch)?.true_count() {
+                    0 => Ok(Verdict::PassedOver),
+                    _ => Ok(Verdict::Accepted),
+                }
+            }
+            (_, verdict) => Ok(verdict),
+        }
     }
 }
 
@@ -227,11 +254,20 @@ impl Shown<'_> {
         if self.is_enough() || self.failure.is_some() {
             return;
         }
-        let verdict = judge.verdict(record);
+        let verdict = match judge.verdict(record) {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                let place = format!("{topic}/{}@{}", record.partition(), record.offset());
+                self.failure = Some(anyhow::anyhow!("--where cannot be told of {place}: {error}"));
+                return;
+            }
+        };
+        let accepted_alone = self.args.accepted || self.args.condition.is_some();
         let is_wanted = match verdict {
             Verdict::Accepted => !self.args.rejected,
-            Verdict::Rejected(_) => !self.args.accepted,
-            Verdict::Tombstone => !self.args.accepted && !self.args.rejected,
+            Verdict::PassedOver => false,
+            Verdict::Rejected(_) => !accepted_alone,
+            Verdict::Tombstone => !accepted_alone && !self.args.rejected,
         };
         if !is_wanted {
             return;
@@ -278,7 +314,7 @@ impl<'r> Line<'r> {
             verdict: verdict.as_str(),
             violation: match verdict {
                 Verdict::Rejected(violation) => Some(violation),
-                Verdict::Accepted | Verdict::Tombstone => None,
+                Verdict::Accepted | Verdict::PassedOver | Verdict::Tombstone => None,
             },
             key: record.key().map(|key| Bytes(key.to_vec())),
             payload: record.payload().map(|payload| Bytes(payload.to_vec())),
@@ -292,7 +328,7 @@ fn text(topic: &str, record: &SourceRecord<'_>, verdict: &Verdict) -> String {
     let when = record.timestamp_micros().map_or("-".to_owned(), time::moment);
     let payload = visible::preview(record.payload().unwrap_or_default(), PREVIEW);
     let said = match verdict {
-        Verdict::Accepted => format!("ok         {payload}"),
+        Verdict::Accepted | Verdict::PassedOver => format!("ok         {payload}"),
         Verdict::Tombstone => "tombstone".to_owned(),
         Verdict::Rejected(violation) => {
             format!("REJECTED   {}  {payload}", visible::line(&violation.to_string()))

@@ -8,6 +8,7 @@ mod answer;
 mod bounds;
 mod catalog;
 mod columns;
+mod condition;
 mod error;
 mod fault;
 mod lake;
@@ -19,6 +20,7 @@ mod store;
 mod table;
 
 pub use answer::Answer;
+pub use condition::Condition;
 pub use error::QueryError;
 pub use fault::Fault;
 pub use lake::{LiveFile, Table};
