@@ -277,9 +277,11 @@ impl Wiring<'_> {
             };
             Tidier::new(Arc::clone(&self.telemetry), policy)
         };
-        let log = self.open_log()?;
+        let opened = self.open_log()?;
+        let log = opened.another();
+        // The handle that was opened is the start's: it tells what the opening tidied away.
         let start = TopicStart::new(
-            log.another(),
+            opened,
             rewriter.clone(),
             tidier(),
             failpoints.clone(),
