@@ -61,7 +61,8 @@ class Shell:
 
     def secs(self, sql):
         os.write(self.terminal, (sql + ";\r").encode())
-        said = self.wait_for(lambda said: TOOK.search(said) or b"error:" in said)
+        # Answered, and waiting for input again.
+        said = self.wait_for(lambda said: (TOOK.search(said) or b"error:" in said) and said.rstrip().endswith(PROMPT.rstrip()))
         if not TOOK.search(said):
             sys.exit(said.decode(errors="replace"))
         return float(TOOK.search(said).group(1))

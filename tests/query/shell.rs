@@ -82,6 +82,7 @@ fn a_statement_ends_with_its_semicolon_and_a_fault_does_not_end_the_shell() {
         "\\d\r",
         "\\format json\r",
         "SELECT 6 * 7 AS answer;\r",
+        " SELECT 'secret' AS answer;\r",
         "\\q\r",
     ];
     let Some(shown) = typed(&shop, &inputs) else {
@@ -94,16 +95,23 @@ fn a_statement_ends_with_its_semicolon_and_a_fault_does_not_end_the_shell() {
     assert!(shown.contains("{\"answer\":42}"), "{shown}");
     let history = fs::read_to_string(shop.path("state/eventlake/query_history")).expect("a history");
     assert!(history.contains("SELECT 6 * 7 AS answer;"), "{history}");
+    assert!(
+        shown.contains("{\"answer\":\"secret\"}") && !history.contains("secret"),
+        "{history}"
+    );
 }
 
 #[test]
 fn names_are_completed() {
     let shop = shared().copy();
-    let inputs = ["SELECT max(_kafka_of\t) AS m FROM ord\t;\r", "\\q\r"];
+    let inputs = ["SELECT max(_kafka_of\t) AS m FROM rejected.o\t;\r", "\\q\r"];
     let Some(shown) = typed(&shop, &inputs) else {
         return;
     };
-    assert!(shown.contains("max(_kafka_offset) AS m FROM orders"), "{shown}");
+    assert!(
+        shown.contains("max(_kafka_offset") && shown.contains("FROM rejected.orders"),
+        "{shown}"
+    );
 }
 
 #[test]

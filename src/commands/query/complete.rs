@@ -72,15 +72,24 @@ impl Words {
             .take_while(|(_, character)| is_inside(*character))
             .last()
             .map_or(before.len(), |(at, _)| at);
-        let word = before[start..].to_lowercase();
+        let word = &before[start..];
         if word.is_empty() {
             return (start, Vec::new());
         }
-        let known = self.names.iter().map(String::as_str);
-        let known = known.chain(super::shell::COMMANDS.iter().map(|(name, _)| *name));
-        let all = known.chain(KEYWORDS.iter().copied());
-        let begun = all.filter(|name| name.to_lowercase().starts_with(&word));
-        (start, begun.map(str::to_owned).collect())
+        let begins = |name: &str| name.to_lowercase().starts_with(&word.to_lowercase());
+        let names = self.names.iter().map(String::as_str);
+        let names = names.chain(super::shell::COMMANDS.iter().map(|(name, _)| *name));
+        let mut begun: Vec<String> = names.filter(|name| begins(name)).map(str::to_owned).collect();
+        // Keywords go on as they were begun, in capitals or small letters.
+        let is_small = word.chars().any(char::is_lowercase);
+        for keyword in KEYWORDS.iter().filter(|keyword| begins(keyword)) {
+            begun.push(if is_small {
+                keyword.to_lowercase()
+            } else {
+                (*keyword).to_owned()
+            });
+        }
+        (start, begun)
     }
 }
 
@@ -133,7 +142,8 @@ mod tests {
             of("SELECT * FROM rejected.c"),
             (14, vec!["rejected.clicks".to_owned()])
         );
-        assert_eq!(of("sel"), (0, vec!["SELECT".to_owned()]));
+        assert_eq!(of("sel"), (0, vec!["select".to_owned()]));
+        assert_eq!(of("SEL"), (0, vec!["SELECT".to_owned()]));
         assert_eq!(of("SELECT \"us"), (7, vec!["\"userId\"".to_owned()]));
         assert_eq!(of("é, clie"), (4, vec!["client_id".to_owned()]));
         assert_eq!(of("\\q"), (0, vec!["\\q".to_owned()]));

@@ -76,7 +76,10 @@ pub fn run(session: &mut Session, config: &Config, format: Format) -> anyhow::Re
                 if line.trim().is_empty() {
                     continue;
                 }
-                editor.add_history_entry(line.trim())?;
+                // What begins with a blank is not to be kept.
+                if !line.starts_with(' ') {
+                    editor.add_history_entry(line.trim())?;
+                }
                 if let Some(file) = &history {
                     // A shell without a history is better than none.
                     let _ = editor.append_history(file);
