@@ -35,7 +35,7 @@ pub struct Writer {
 
 enum Kind {
     JsonLines(json::Writer<Buffer, LineDelimited>),
-    Csv(csv::Writer<Buffer>),
+    Csv(Box<csv::Writer<Buffer>>),
     Parquet(Box<ArrowWriter<Buffer>>),
 }
 
@@ -55,7 +55,7 @@ impl Writer {
                 // Names are written with the first rows: an answer without rows has names, too.
                 let names = RecordBatch::new_empty(Arc::clone(&columns));
                 writer.write(&names).map_err(|error| of_arrow(&error))?;
-                Kind::Csv(writer)
+                Kind::Csv(Box::new(writer))
             }
             Format::Parquet => {
                 let level = ZstdLevel::try_new(3).expect("a level of zstd");
