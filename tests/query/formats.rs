@@ -62,6 +62,17 @@ fn csv_has_a_line_of_names_and_a_line_a_row() {
 }
 
 #[test]
+fn columns_of_one_name_are_told_apart() {
+    let sql = "SELECT a.id, b.id, a.kind FROM orders a JOIN orders b ON a.id + 1 = b.id WHERE a.id = 3";
+    let ended = shared().run(&["query", sql, "--json"]);
+    assert_eq!(
+        ended.stdout, "{\"id\":3,\"id_1\":4,\"kind\":\"book\"}\n",
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn tables_are_aligned_and_say_null() {
     let ended = shared().run(&[
         "query",

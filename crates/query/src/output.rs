@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::csv;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -35,7 +35,7 @@ pub struct Writer {
 
 enum Kind {
     JsonLines(json::Writer<Buffer, LineDelimited>),
-    Csv(csv::Writer<Buffer>),
+    Csv(Box<csv::Writer<Buffer>>),
     Parquet(Box<ArrowWriter<Buffer>>),
 }
 
@@ -55,7 +55,7 @@ impl Writer {
                 // Names are written with the first rows: an answer without rows has names, too.
                 let names = RecordBatch::new_empty(Arc::clone(&columns));
                 writer.write(&names).map_err(|error| of_arrow(&error))?;
-                Kind::Csv(writer)
+                Kind::Csv(Box::new(writer))
             }
             Format::Parquet => {
                 let level = ZstdLevel::try_new(3).expect("a level of zstd");
@@ -74,7 +74,9 @@ impl Writer {
     /// # Errors
     /// When the format has no place for a type or a value.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, QueryError> {
-        let batch = batch.clone().with_schema(Arc::clone(&self.columns));
+        let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let values = batch.columns().to_vec();
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.columns), values, &rows);
         let batch = batch.map_err(|error| of_arrow(&error))?;
         match &mut self.kind {
             Kind::JsonLines(writer) => writer.write(&batch).map_err(|error| of_arrow(&error))?,

@@ -9,6 +9,9 @@ const SHOWN: usize = 100;
 pub(crate) fn offset(sql: &str, line: u64, column: u64) -> Option<usize> {
     let line = usize::try_from(line.checked_sub(1)?).ok()?;
     let column = usize::try_from(column.checked_sub(1)?).ok()?;
+    if sql.matches('\n').count() < line {
+        return None;
+    }
     let start: usize = sql.split_inclusive('\n').take(line).map(str::len).sum();
     let rest = sql.get(start..)?;
     let rest = rest.split_inclusive('\n').next().unwrap_or_default();
