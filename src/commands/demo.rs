@@ -319,6 +319,7 @@ fn farewell(config: &Config) -> anyhow::Result<String> {
     Ok(format!(
         "\nIn the lake now, earlier runs included:\n\n{table}\n\
          Query it:\n\
+         \x20 eventlake query                SQL over what was committed: a shell, or a statement as its argument\n\
          \x20 duckdb -c \"SELECT date, hour, count(*) FROM read_parquet('{data}/{first}/**/*.parquet', hive_partitioning=true) GROUP BY ALL\"\n\
          \x20 python3 -c \"import polars; print(polars.scan_parquet('{data}/{first}/**/*.parquet', hive_partitioning=True).collect())\"\n\
          \x20 eventlake rejected list        what was refused, and why\n\
