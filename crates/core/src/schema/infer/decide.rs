@@ -45,11 +45,16 @@ pub(super) struct DeclaredField {
 }
 
 impl DeclaredObject {
-    /// The first field that can name the event time.
-    pub fn event_time(&self) -> Option<String> {
+    /// The first field that can name the event time, by what was seen of all of them.
+    pub fn event_time(&self, seen: &ObjectSeen) -> Option<String> {
+        let can_be = |name: &str| {
+            let mut fields = seen.fields.iter();
+            fields.any(|field| field.name == name && field.values.strings.can_be_event_times())
+        };
         let is_event_time = |field: &&DeclaredField| {
             field.is_required
                 && !field.value.is_nullable
+                && can_be(&field.name)
                 && matches!(field.value.kind, Kind::Formatted(Format::DateTime))
         };
         self.fields

@@ -114,7 +114,7 @@ impl Sample {
         let root = decider.root(&self.root);
         Inferred {
             text: write::schema(&self.options.title, &root),
-            event_time: root.event_time(),
+            event_time: root.event_time(&self.root),
             left_out: decider.left_out,
         }
     }

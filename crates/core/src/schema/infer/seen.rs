@@ -8,6 +8,8 @@ use crate::schema::format::Format;
 
 /// An object with more different names than this is a map: its names are data, not fields.
 pub(super) const NAMES_MAX: usize = 1_000;
+/// A time with an offset may be in another year, where it is no event time. Nobody means these days as one, either.
+const END_DAYS: [&str; 2] = ["0000-01-01", "9999-12-31"];
 /// Longer texts make no example, and no value of an `enum`.
 const SHORT_CHARS_MAX: usize = 60;
 
@@ -67,6 +69,8 @@ pub(super) struct StringsSeen {
     formats: Vec<Format>,
     /// None: too many, or too long.
     distinct: Option<BTreeMap<String, u64>>,
+    /// One of them lies, in some time zone, beyond the first or last day that there is a time partition for.
+    is_at_the_ends_of_time: bool,
 }
 
 impl Default for StringsSeen {
@@ -75,6 +79,7 @@ impl Default for StringsSeen {
             strings: 0,
             formats: TELLING_FORMATS.to_vec(),
             distinct: Some(BTreeMap::new()),
+            is_at_the_ends_of_time: false,
         }
     }
 }
@@ -158,6 +163,7 @@ impl StringsSeen {
     fn see(&mut self, text: &str, distinct_max: usize) {
         self.strings += 1;
         self.formats.retain(|format| format.matches(text));
+        self.is_at_the_ends_of_time |= END_DAYS.iter().any(|day| text.starts_with(day));
         let Some(distinct) = &mut self.distinct else {
             return;
         };
@@ -168,6 +174,11 @@ impl StringsSeen {
         } else {
             self.distinct = None;
         }
+    }
+
+    /// Whether every one of them, if it is a `date-time`, can be an event time.
+    pub fn can_be_event_times(&self) -> bool {
+        !self.is_at_the_ends_of_time
     }
 
     /// The narrowest format that every string has.
