@@ -21,8 +21,9 @@ fn typed(shop: &Shop, inputs: &[&str]) -> Option<String> {
 /// What the shell shows when these are typed, each once it waits for input; Ctrl-C is typed once the `mark` is shown. None where no
 /// terminal can be made.
 fn typed_with_interrupt(shop: &Shop, inputs: &[&str], mark: &[u8]) -> Option<String> {
+    // Without `exec` some shells wait beside the program, take the Ctrl-C too, and give their own end for its.
     let program = format!(
-        "{} query --config eventlake.toml",
+        "exec {} query --config eventlake.toml",
         env!("CARGO_BIN_EXE_eventlake")
     );
     let mut inside = Command::new("script");
