@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod server;
+mod transforms;
 
 use std::process::ExitCode;
 

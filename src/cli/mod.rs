@@ -20,6 +20,7 @@ use eventlake_core::config::{self, Config, Surroundings};
 use eventlake_engine::kafka::property;
 
 use crate::commands;
+use crate::transforms;
 pub use report::{ConfigRefused, report as report_error, usage};
 
 const AFTER_HELP: &str = "\
@@ -188,6 +189,7 @@ impl Global {
             env: &|name| std::env::var(name).ok(),
             read: &read_text,
             property: &property::check,
+            transform: &transforms::check,
         };
         config::resolve_in(&text, &self.config, &around)
             .map_err(|faults| ConfigRefused::new(&self.config, faults))

@@ -19,6 +19,7 @@ use crate::cli::output::{self, Align, Table};
 use crate::cli::{Exit, Global, signals, time, usage, visible};
 use crate::commands::ingest::telemetry;
 use crate::server;
+use crate::transforms;
 
 /// Between two pictures on a terminal, and elsewhere.
 const REDRAW: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
@@ -195,7 +196,10 @@ impl Ingester {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let stop = Arc::clone(&stop);
-            std::thread::spawn(move || ingest::run(&config, IngestOptions::default(), &telemetry, &stop))
+            std::thread::spawn(move || {
+                let transforms = transforms::of(&config);
+                ingest::run(&config, &transforms, IngestOptions::default(), &telemetry, &stop)
+            })
         };
         Ingester { thread, stop }
     }

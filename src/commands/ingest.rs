@@ -9,6 +9,7 @@ use eventlake_engine::telemetry::{Telemetry, Work};
 
 use crate::cli::{Exit, Global, failpoints, signals};
 use crate::server;
+use crate::transforms;
 
 /// Lands the configured topics in the lake, exactly once.
 ///
@@ -51,6 +52,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     );
     ingest::run_with(
         &config,
+        &transforms::of(&config),
         IngestOptions {
             until_end: args.until_end,
         },

@@ -6,10 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use eventlake_core::config::{Config, TopicConfig};
-use eventlake_core::schema::DecodeRules;
-use eventlake_core::violation::Violation;
-use eventlake_engine::ingest::SourceRecord;
-use eventlake_engine::ingest::decode::{Decoder, EventRows, RecordMeta, arrow_schema};
+use eventlake_core::violation::{Verdict, Violation};
+use eventlake_engine::ingest::{Delivery, Intake, RowRules, SourceRecord};
 use eventlake_engine::tail::{Tail, TailFrom};
 use eventlake_query::{Condition, QueryError};
 use serde::Serialize;
@@ -17,6 +15,7 @@ use serde::Serialize;
 use super::bytes::Bytes;
 use crate::cli::output::{self, count};
 use crate::cli::{Exit, Global, signals, time, usage, visible};
+use crate::transforms;
 
 /// For what librdkafka holds, over all topics.
 const QUEUE_BYTES: u64 = 128 << 20;
@@ -30,7 +29,7 @@ const PREVIEW: usize = 160;
 /// Show records as they arrive, each with the daemon's verdict on it
 #[derive(Debug, clap::Args)]
 #[command(
-    long_about = "Show records as they arrive, each with the verdict that the daemon gives it under the configuration's schemas. It reads \
+    long_about = "Show records as they arrive, each with the verdict that the daemon gives it under the configuration's schemas and transforms. It reads \
 beside the ingester's group: it takes nothing from it, commits nothing, and needs no running daemon.",
     after_help = "\
 Examples:
@@ -90,13 +89,15 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let topics = topics(&args, &config)?;
     let stop = signals::stop_flag()?;
     let memory = QUEUE_BYTES / topics.len() as u64;
-    let judge = |topic: &&TopicConfig| Judge::new(topic, args.condition.as_deref());
+    let transforms = transforms::of(&config);
+    let judge =
+        |topic: &&TopicConfig| Judge::new(topic, &transforms.rules_of(topic), args.condition.as_deref());
     // What is wrong with the condition is said before anybody connects.
     let judges: Vec<Judge> = topics.iter().map(judge).collect::<anyhow::Result<_>>()?;
     let tail = |topic: &&TopicConfig| Tail::open(&config.kafka, &topic.name, from, memory);
     let tails: Vec<Tail> = topics.iter().map(tail).collect::<Result<_, _>>()?;
     let mut judges: Vec<(Tail, Judge)> = tails.into_iter().zip(judges).collect();
-    let mut shown = Shown {
+    let mut shown = Printout {
         args: &args,
         records: 0,
         out: String::new(),
@@ -161,83 +162,78 @@ fn topics<'c>(args: &Args, config: &'c Config) -> anyhow::Result<Vec<&'c TopicCo
 
 /// Gives one topic's records their verdicts, and keeps nothing of them.
 struct Judge {
-    rules: DecodeRules,
-    decoder: Decoder,
-    rows: EventRows,
+    intake: Intake,
     condition: Option<Condition>,
     tally: BTreeMap<&'static str, u64>,
 }
 
-enum Verdict {
-    Accepted,
+enum Shown {
+    /// What becomes of a record with a payload.
+    Verdict(Verdict),
     /// Accepted, and the condition does not hold of it.
     PassedOver,
-    Rejected(Violation),
     Tombstone,
 }
 
-impl Verdict {
+impl Shown {
     fn as_str(&self) -> &'static str {
         match self {
-            Verdict::Accepted | Verdict::PassedOver => "accepted",
-            Verdict::Rejected(_) => "rejected",
-            Verdict::Tombstone => "tombstone",
+            Shown::Verdict(Verdict::Accepted) | Shown::PassedOver => "accepted",
+            Shown::Verdict(Verdict::Filtered) => "filtered",
+            Shown::Verdict(Verdict::Rejected(_)) => "rejected",
+            Shown::Tombstone => "tombstone",
         }
     }
 }
 
 impl Judge {
-    fn new(topic: &TopicConfig, condition: Option<&str>) -> anyhow::Result<Judge> {
+    fn new(topic: &TopicConfig, rules: &RowRules, condition: Option<&str>) -> anyhow::Result<Judge> {
         let compile = |sql| {
-            Condition::compile(sql, &arrow_schema(&topic.rules))
+            Condition::compile(sql, &rules.schema())
                 .map_err(|fault| usage(format!("--where, for topic {}: {fault}", topic.name)))
         };
         Ok(Judge {
-            decoder: Decoder::new(&topic.rules),
-            rows: EventRows::new(&topic.rules),
+            intake: Intake::new(rules),
             condition: condition.map(compile).transpose()?,
-            rules: topic.rules.clone(),
             tally: BTreeMap::new(),
         })
     }
 
     /// # Errors
     /// When the condition cannot be worked out for an accepted event.
-    fn verdict(&mut self, record: &SourceRecord<'_>) -> Result<Verdict, QueryError> {
-        const ROWS_MAX: usize = 1_024;
-        const ROWS_BYTES_MAX: usize = 4 << 20;
-        if self.rows.len() >= ROWS_MAX || self.rows.bytes() > ROWS_BYTES_MAX {
-            self.rows = EventRows::new(&self.rules);
-        }
-        let meta = RecordMeta {
-            partition: record.partition(),
-            offset: record.offset(),
-            timestamp_micros: record.timestamp_micros(),
+    fn look_at(&mut self, record: &SourceRecord<'_>) -> Result<Shown, QueryError> {
+        let shown = match Delivery::of(record) {
+            None => Shown::Tombstone,
+            Some(delivery) => Shown::Verdict(self.verdict(&delivery)),
         };
-        let verdict = match record.payload() {
-            None => Verdict::Tombstone,
-            Some(payload) => match self.decoder.decode(payload, &meta, &mut self.rows) {
-                Ok(()) => Verdict::Accepted,
-                Err(violation) => Verdict::Rejected(violation),
-            },
-        };
-        *self.tally.entry(verdict.as_str()).or_default() += 1;
-        match (&self.condition, verdict) {
-            (Some(condition), Verdict::Accepted) => {
+        *self.tally.entry(shown.as_str()).or_default() += 1;
+        match (&self.condition, shown) {
+            (Some(condition), Shown::Verdict(Verdict::Accepted)) => {
                 // The rows are this one alone: each call takes them away.
-                let row = std::mem::replace(&mut self.rows, EventRows::new(&self.rules)).finish();
-                match condition.holds(&row.batch)?.true_count() {
-                    0 => Ok(Verdict::PassedOver),
-                    _ => Ok(Verdict::Accepted),
+                match condition.holds(&self.intake.take_rows().batch)?.true_count() {
+                    0 => Ok(Shown::PassedOver),
+                    _ => Ok(Shown::Verdict(Verdict::Accepted)),
                 }
             }
-            (_, verdict) => Ok(verdict),
+            (_, shown) => Ok(shown),
         }
+    }
+
+    fn verdict(&mut self, delivery: &Delivery<'_>) -> Verdict {
+        const ROWS_MAX: usize = 1_024;
+        const ROWS_BYTES_MAX: usize = 4 << 20;
+        if self.intake.len() >= ROWS_MAX || self.intake.bytes() > ROWS_BYTES_MAX {
+            let _rows = self.intake.take_rows();
+        }
+        let mut own = None;
+        self.intake.take(delivery, |_, verdict| own = Some(verdict));
+        self.intake.settle(|_, verdict| own = Some(verdict));
+        own.expect("once it is settled a record has its verdict")
     }
 }
 
 /// What goes to standard output.
-struct Shown<'a> {
+struct Printout<'a> {
     args: &'a Args,
     records: u64,
     /// What is not printed yet.
@@ -245,7 +241,7 @@ struct Shown<'a> {
     failure: Option<anyhow::Error>,
 }
 
-impl Shown<'_> {
+impl Printout<'_> {
     fn is_enough(&self) -> bool {
         self.args.count.is_some_and(|count| self.records >= count)
     }
@@ -254,8 +250,8 @@ impl Shown<'_> {
         if self.is_enough() || self.failure.is_some() {
             return;
         }
-        let verdict = match judge.verdict(record) {
-            Ok(verdict) => verdict,
+        let shown = match judge.look_at(record) {
+            Ok(shown) => shown,
             Err(error) => {
                 let place = format!("{topic}/{}@{}", record.partition(), record.offset());
                 self.failure = Some(anyhow::anyhow!("--where cannot be told of {place}: {error}"));
@@ -263,23 +259,23 @@ impl Shown<'_> {
             }
         };
         let accepted_alone = self.args.accepted || self.args.condition.is_some();
-        let is_wanted = match verdict {
-            Verdict::Accepted => !self.args.rejected,
-            Verdict::PassedOver => false,
-            Verdict::Rejected(_) => !accepted_alone,
-            Verdict::Tombstone => !accepted_alone && !self.args.rejected,
+        let is_wanted = match shown {
+            Shown::Verdict(Verdict::Accepted) => !self.args.rejected,
+            Shown::PassedOver => false,
+            Shown::Verdict(Verdict::Rejected(_)) => !accepted_alone,
+            Shown::Verdict(Verdict::Filtered) | Shown::Tombstone => !accepted_alone && !self.args.rejected,
         };
         if !is_wanted {
             return;
         }
         self.records += 1;
         if self.args.json {
-            let line = serde_json::to_string(&Line::new(topic, record, &verdict));
+            let line = serde_json::to_string(&Line::new(topic, record, &shown));
             self.out
                 .push_str(&visible::json(&line.expect("plain data with text keys")));
             self.out.push('\n');
         } else {
-            self.out.push_str(&text(topic, record, &verdict));
+            self.out.push_str(&text(topic, record, &shown));
         }
         if self.out.len() >= PRINTED_BYTES {
             self.failure = self.print().err();
@@ -305,16 +301,16 @@ struct Line<'r> {
 }
 
 impl<'r> Line<'r> {
-    fn new(topic: &'r str, record: &SourceRecord<'_>, verdict: &'r Verdict) -> Line<'r> {
+    fn new(topic: &'r str, record: &SourceRecord<'_>, shown: &'r Shown) -> Line<'r> {
         Line {
             topic,
             partition: record.partition().0,
             offset: record.offset().0,
             timestamp: record.timestamp_micros().and_then(time::rfc3339),
-            verdict: verdict.as_str(),
-            violation: match verdict {
-                Verdict::Rejected(violation) => Some(violation),
-                Verdict::Accepted | Verdict::PassedOver | Verdict::Tombstone => None,
+            verdict: shown.as_str(),
+            violation: match shown {
+                Shown::Verdict(Verdict::Rejected(violation)) => Some(violation),
+                _ => None,
             },
             key: record.key().map(|key| Bytes(key.to_vec())),
             payload: record.payload().map(|payload| Bytes(payload.to_vec())),
@@ -323,14 +319,15 @@ impl<'r> Line<'r> {
 }
 
 /// One line: where the record is, when it came, the verdict, and the start of the payload.
-fn text(topic: &str, record: &SourceRecord<'_>, verdict: &Verdict) -> String {
+fn text(topic: &str, record: &SourceRecord<'_>, shown: &Shown) -> String {
     let place = format!("{topic}/{}@{}", record.partition(), record.offset());
     let when = record.timestamp_micros().map_or("-".to_owned(), time::moment);
     let payload = visible::preview(record.payload().unwrap_or_default(), PREVIEW);
-    let said = match verdict {
-        Verdict::Accepted | Verdict::PassedOver => format!("ok         {payload}"),
-        Verdict::Tombstone => "tombstone".to_owned(),
-        Verdict::Rejected(violation) => {
+    let said = match shown {
+        Shown::Verdict(Verdict::Accepted) | Shown::PassedOver => format!("ok         {payload}"),
+        Shown::Verdict(Verdict::Filtered) => format!("filtered   {payload}"),
+        Shown::Tombstone => "tombstone".to_owned(),
+        Shown::Verdict(Verdict::Rejected(violation)) => {
             format!("REJECTED   {}  {payload}", visible::line(&violation.to_string()))
         }
     };

@@ -11,6 +11,7 @@ use eventlake_engine::maintenance::verify::{self, Request, Tally, TopicReport, V
 use serde::Serialize;
 
 use crate::cli::{Exit, Global, output, time, usage};
+use crate::transforms;
 
 /// Prove the lake: no offset lost, none twice, no file altered, missing or too many
 ///
@@ -77,10 +78,12 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         .then(|| connect(&config.kafka, CONNECT_TIMEOUT).err())
         .flatten();
     let mut reports = Vec::new();
+    let transforms = transforms::of(&config);
     for topic in topics {
         let request = Request {
             lake: &config.lake,
             topic,
+            rules: &transforms.rules_of(topic),
             since_micros: since,
             kafka: (args.kafka && away.is_none()).then_some(&config.kafka),
             progress: &progress,

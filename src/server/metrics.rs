@@ -89,7 +89,7 @@ fn process_metrics(text: &mut String, process: &TelemetrySnapshot) {
 type Read = fn(&TopicSnapshot) -> u64;
 
 fn record_metrics(text: &mut String, topics: &[TopicSnapshot]) {
-    let counters: [(&str, &str, Read); 10] = [
+    let counters: [(&str, &str, Read); 11] = [
         (
             "eventlake_consumed_records_total",
             "Records read; a rewind reads again.",
@@ -109,6 +109,11 @@ fn record_metrics(text: &mut String, topics: &[TopicSnapshot]) {
             "eventlake_tombstone_records_total",
             "Records without a payload, committed.",
             |t| t.tombstones,
+        ),
+        (
+            "eventlake_filtered_records_total",
+            "Events that the topic's transform does not let through, committed.",
+            |t| t.filtered,
         ),
         (
             "eventlake_absent_offsets_total",

@@ -78,6 +78,7 @@ fn roll() -> CommittedRoll {
         accepted: 93,
         rejected,
         tombstones: 1,
+        filtered: 3,
         absent: 3,
         lost: 0,
         files: 2,

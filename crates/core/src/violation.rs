@@ -1,4 +1,4 @@
-//! Why a record was refused: a stable reason code, the field, what was expected and what was found.
+//! What becomes of a record, and why one is refused: a stable reason code, the field, what was expected and what was found.
 
 use std::fmt;
 
@@ -58,6 +58,8 @@ codes! {
     MinProperties = "minProperties",
     MaxProperties = "maxProperties",
     AdditionalProperties = "additionalProperties",
+    /// The topic's transform cannot be worked out for the event: a division by zero, a cast that fails.
+    Transform = "transform",
 }
 
 impl Code {
@@ -113,4 +115,14 @@ impl fmt::Display for Violation {
             write!(f, "{code}: {field}: expected {expected}, found {found}")
         }
     }
+}
+
+/// What becomes of a record that has a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is an event, and a row of its table.
+    Accepted,
+    /// It is an event that the `where` of its topic's transform does not let through.
+    Filtered,
+    Rejected(Violation),
 }

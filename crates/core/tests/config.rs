@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eventlake_core::config::{
-    self, Config, Fault, ListenAddress, OnDataLoss, PartitionBy, SETTINGS, Section, Start, Surroundings,
-    resolve_in,
+    self, Config, Fault, ListenAddress, OnDataLoss, PartitionBy, SETTINGS, Section, SqlText, Start,
+    Surroundings, TransformConfig, TransformFault, TransformPart, resolve_in,
 };
-use eventlake_core::schema::EventTime;
+use eventlake_core::schema::{DecodeRules, EventTime};
 use proptest::prelude::*;
 
 const FILE: &str = "conf/eventlake.toml";
@@ -66,6 +66,24 @@ impl Case {
             "no.such.property" => Err("no such configuration property".to_owned()),
             _ => Ok(()),
         };
+        let transform = |transform: &TransformConfig, _: &DecodeRules| {
+            let pieces = [
+                (TransformPart::Select, &transform.select),
+                (TransformPart::Where, &transform.condition),
+            ];
+            // What is at fault is said by the text itself.
+            let fault = |(part, text): (TransformPart, &Option<SqlText>)| {
+                let text = &text.as_ref()?.text;
+                let before = &text[..text.find("BAD")?];
+                let line = before.rsplit('\n').next().expect("there is a last line");
+                Some(TransformFault {
+                    part,
+                    at: Some((before.matches('\n').count() + 1, line.chars().count() + 1)),
+                    message: "BAD is bad".to_owned(),
+                })
+            };
+            pieces.into_iter().filter_map(fault).collect()
+        };
         resolve_in(
             &self.text,
             Path::new(FILE),
@@ -73,6 +91,7 @@ impl Case {
                 env: &env,
                 read: &read,
                 property: &property,
+                transform: &transform,
             },
         )
     }
@@ -287,7 +306,7 @@ schema = "missing.json"
 [[topics]]
 name = "a"
 schema = "broken.json"
-transform.where = "true"
+transform.were = "true"
 
 [[topics]]
 name = "a"
@@ -318,7 +337,7 @@ conf/eventlake.toml:12:1: unknown key "brokers" in [lake]; it belongs in [kafka]
 conf/eventlake.toml:15:10: http.listen: expected an address and port such as "127.0.0.1:8088", or "off", found "8088"
 conf/eventlake.toml:18:8: topics.name: "../x" cannot be a name: only ASCII letters, digits, '.', '_' and '-' are allowed
 conf/eventlake.toml:19:10: topics.schema: cannot read conf/missing.json: no such file
-conf/eventlake.toml:24:1: transform (a select or where over a topic) is not in this version; take it out
+conf/eventlake.toml:24:11: unknown key "transform.were" in [[topics]]; did you mean "transform.where"?
 conf/eventlake.toml:27:8: topics.name: "a" is declared twice, first at line 22
 conf/eventlake.toml:30:14: topics.event_time: field "note" names the event time but may be absent; hint: list it in the schema's "required"
 conf/eventlake.toml:34:9: topics.table: "B" is already the table of the topic at line 28; expected a table for each topic
@@ -469,7 +488,26 @@ fn each_kind_of_fault_is_named() {
             "event_time = \"millis\"\nevent_time_unit = \"ns\"",
             "expected \"s\", \"ms\" or \"us\", found \"ns\"",
         ),
-        ("topics", "transform.select = \"*\"", "not in this version"),
+        (
+            "topics",
+            "transform = \"*\"",
+            "topics.transform: expected a table, found \"*\"",
+        ),
+        (
+            "topics",
+            "transform.select = 7",
+            "topics.transform.select: expected what stands between SELECT and FROM",
+        ),
+        (
+            "topics",
+            "transform.where = \" \"",
+            "topics.transform.where: expected what stands after WHERE",
+        ),
+        (
+            "topics",
+            "transform = { selct = \"*\" }",
+            "unknown key \"transform.selct\" in [[topics]]; did you mean \"transform.select\"?",
+        ),
         (
             "topics",
             "[[alerts]]\nname = \"a\"",
@@ -649,7 +687,8 @@ fn every_setting_has_a_variable_that_is_known() {
         } else {
             ""
         };
-        let name = format!("EVENTLAKE_{}_{topic}{}", setting.section.key(), setting.key).to_uppercase();
+        let name = format!("EVENTLAKE_{}_{topic}{}", setting.section.key(), setting.key);
+        let name = name.replace('.', "_").to_uppercase();
         assert_eq!(config::misspelt_variable(&name, &config), None, "{name}");
         let case = Case {
             text: GOOD.into(),
@@ -841,7 +880,10 @@ fn the_annotated_file_shows_every_setting_with_its_variable() {
         let variable = match setting.section {
             // The name is what finds a topic's variables.
             Section::Topics if setting.key == "name" => continue,
-            Section::Topics => format!("EVENTLAKE_TOPICS_CLICKS_{}", setting.key.to_uppercase()),
+            Section::Topics => {
+                let key = setting.key.replace('.', "_").to_uppercase();
+                format!("EVENTLAKE_TOPICS_CLICKS_{key}")
+            }
             section => format!("EVENTLAKE_{}_{}", section.key(), setting.key).to_uppercase(),
         };
         assert!(
@@ -856,6 +898,7 @@ fn the_annotated_file_shows_every_setting_with_its_variable() {
 fn the_defaults_that_the_annotated_file_names_are_the_ones_that_hold() {
     let no_default = [
         "event_time_unit",
+        "transform.",
         "replication",
         "retention",
         "security.",
@@ -898,4 +941,45 @@ fn brokers_are_addresses_of_kafka_and_of_nothing_else() {
     for right in ["a:1", "a", "PLAINTEXT://a:1", "sasl_plaintext://a:1, [::1]:9092"] {
         assert_eq!(faults(right), "", "{right}");
     }
+}
+
+/// However it is written: the place is that of the character in the SQL, or, where escapes hide it, of the value.
+#[test]
+fn a_fault_of_a_transform_has_its_place_in_the_file() {
+    for (written, place) in [
+        ("transform.select = \"*, BAD\"", "7:24"),
+        ("transform.where = 'é = BAD'", "7:24"),
+        ("transform.select = \"\"\"\n*,\n  BAD\"\"\"", "9:3"),
+        ("transform.select = \"\\u002a, BAD\"", "7:20"),
+        ("[topics.transform]\nwhere = \"BAD\"", "8:10"),
+    ] {
+        let faults = Case::new(format!("{GOOD}{written}\n")).faults();
+        let key = if written.contains("where") {
+            "where"
+        } else {
+            "select"
+        };
+        assert_eq!(
+            faults,
+            format!("{FILE}:{place}: topics.transform.{key}: BAD is bad\n"),
+            "{written}"
+        );
+    }
+    let by_variable = Case::new(GOOD).with("EVENTLAKE_TOPICS_EVENTS_TRANSFORM_WHERE", "BAD");
+    assert_eq!(
+        by_variable.faults(),
+        "EVENTLAKE_TOPICS_EVENTS_TRANSFORM_WHERE (environment): topics.transform.where: BAD is bad\n"
+    );
+    let right = Case::new(format!("{GOOD}transform.where = \"a\n > b\"\n"));
+    assert!(
+        right.faults().contains("not TOML"),
+        "a line break needs three quotes"
+    );
+    let right = Case::new(format!("{GOOD}transform.where = \"\"\"a\n > b\"\"\"\n")).config();
+    let transform = right.topics[0].transform.as_ref().expect("there is one");
+    assert!(transform.select.is_none());
+    assert_eq!(
+        transform.condition.as_ref().expect("there is one").text,
+        "a\n > b"
+    );
 }

@@ -75,6 +75,7 @@ pub struct CommittedRoll {
     /// Rejected records by code; their sum is the commit's `rejected`.
     pub rejected: CodeCounts,
     pub tombstones: u64,
+    pub filtered: u64,
     pub absent: u64,
     pub lost: u64,
     /// Data files and files of rejected records together.
@@ -219,6 +220,7 @@ pub struct TopicTelemetry {
     accepted: AtomicU64,
     rejected: AtomicCodeCounts,
     tombstones: AtomicU64,
+    filtered: AtomicU64,
     absent: AtomicU64,
     lost: AtomicU64,
 
@@ -268,6 +270,7 @@ impl TopicTelemetry {
             accepted: AtomicU64::new(0),
             rejected: AtomicCodeCounts::default(),
             tombstones: AtomicU64::new(0),
+            filtered: AtomicU64::new(0),
             absent: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             rolls: Default::default(),
@@ -324,6 +327,7 @@ impl TopicTelemetry {
         self.accepted.fetch_add(roll.accepted, Relaxed);
         self.rejected.add(&roll.rejected);
         self.tombstones.fetch_add(roll.tombstones, Relaxed);
+        self.filtered.fetch_add(roll.filtered, Relaxed);
         self.absent.fetch_add(roll.absent, Relaxed);
         self.lost.fetch_add(roll.lost, Relaxed);
         self.files.fetch_add(roll.files, Relaxed);

@@ -17,7 +17,7 @@ use eventlake_core::config::{
 };
 use eventlake_core::names::{TableName, TopicName};
 use eventlake_core::schema::{DecodeRules, compile};
-use eventlake_engine::ingest::{self, IngestOptions};
+use eventlake_engine::ingest::{self, IngestOptions, Transforms};
 use eventlake_engine::kafka::builtin::BuiltinBroker;
 use eventlake_engine::lake::read_fold;
 use eventlake_engine::telemetry::{Telemetry, TopicState};
@@ -51,6 +51,7 @@ fn lake(broker: &BuiltinBroker, topics: &[&str]) -> Lake {
         table: TableName::new(name).expect("a name"),
         schema_file: PathBuf::from("schema.json"),
         rules: rules.clone(),
+        transform: None,
         start: Start::Earliest,
         partition_by: PartitionBy::Hour,
         creation: TopicCreation {
@@ -126,6 +127,7 @@ fn run_to_the_end(config: &Config) {
     let stop = AtomicBool::new(false);
     ingest::run(
         config,
+        &Transforms::default(),
         IngestOptions { until_end: true },
         &telemetry(config),
         &stop,
@@ -210,7 +212,15 @@ fn a_stop_commits_what_was_read() {
     let telemetry = telemetry(&lake.config);
     let running = {
         let (config, stop, telemetry) = (lake.config.clone(), Arc::clone(&stop), Arc::clone(&telemetry));
-        std::thread::spawn(move || ingest::run(&config, IngestOptions::default(), &telemetry, &stop))
+        std::thread::spawn(move || {
+            ingest::run(
+                &config,
+                &Transforms::default(),
+                IngestOptions::default(),
+                &telemetry,
+                &stop,
+            )
+        })
     };
     let consumed = || {
         telemetry
@@ -248,7 +258,15 @@ fn start(config: &Config) -> Running {
     let (stop, telemetry) = (Arc::new(AtomicBool::new(false)), telemetry(config));
     let thread = {
         let (config, stop, telemetry) = (config.clone(), Arc::clone(&stop), Arc::clone(&telemetry));
-        std::thread::spawn(move || ingest::run(&config, IngestOptions::default(), &telemetry, &stop))
+        std::thread::spawn(move || {
+            ingest::run(
+                &config,
+                &Transforms::default(),
+                IngestOptions::default(),
+                &telemetry,
+                &stop,
+            )
+        })
     };
     Running {
         stop,
@@ -405,7 +423,13 @@ fn a_committed_file_of_a_topic_that_is_gone_is_data_loss_and_explained() {
     let other = BuiltinBroker::start(&[("events", 2)]).expect("a broker");
     lake.config.kafka.brokers = other.brokers();
     let (telemetry, stop) = (telemetry(&lake.config), AtomicBool::new(false));
-    let ended = ingest::run(&lake.config, IngestOptions { until_end: true }, &telemetry, &stop);
+    let ended = ingest::run(
+        &lake.config,
+        &Transforms::default(),
+        IngestOptions { until_end: true },
+        &telemetry,
+        &stop,
+    );
     assert!(ended.is_err());
     let TopicState::Stopped { why } = telemetry.topics()[0].state() else {
         panic!("it goes on")

@@ -15,6 +15,8 @@ const LISTED: usize = 30;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     message: String,
+    /// Where it begins, line and column from 1.
+    start: Option<Location>,
     excerpt: Option<String>,
     hints: Vec<String>,
 }
@@ -36,6 +38,7 @@ impl Fault {
     pub(crate) fn new(message: impl Into<String>) -> Fault {
         Fault {
             message: message.into(),
+            start: None,
             excerpt: None,
             hints: Vec::new(),
         }
@@ -43,7 +46,27 @@ impl Fault {
 
     pub(crate) fn at(mut self, sql: &str, span: Span) -> Fault {
         self.excerpt = place::excerpt(sql, span);
+        self.start = self.excerpt.is_some().then_some(span.start);
         self
+    }
+
+    /// Where in the text it begins: line and column from 1, the column in characters. None where no place can be named.
+    #[must_use]
+    pub fn place(&self) -> Option<(usize, usize)> {
+        let start = self.start?;
+        Some((
+            usize::try_from(start.line).ok()?,
+            usize::try_from(start.column).ok()?,
+        ))
+    }
+
+    /// The message and its hints on one line, for where the place is said in another way.
+    #[must_use]
+    pub fn on_one_line(&self) -> String {
+        let message = std::iter::once(self.message.clone());
+        let hints = self.hints.iter().map(|hint| format!("hint: {hint}"));
+        let parts: Vec<String> = message.chain(hints).collect();
+        parts.join("; ").replace('\n', " ")
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Fault {

@@ -18,6 +18,7 @@ mod session;
 mod statement;
 mod store;
 mod table;
+mod transform;
 
 pub use answer::Answer;
 pub use condition::Condition;
@@ -27,3 +28,4 @@ pub use lake::{LiveFile, Table};
 pub use output::{Format, Writer};
 pub use session::{Limits, Session};
 pub use statement::{Split, split};
+pub use transform::{Frame, Piece, RowTransform, TransformError};

@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::place;
 
 /// How deep expressions and subqueries may nest.
-const DEPTH_MAX: usize = 50;
+pub(crate) const DEPTH_MAX: usize = 50;
 
 /// A SQL text as its semicolons divide it.
 #[derive(Debug, PartialEq, Eq)]

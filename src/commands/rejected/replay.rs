@@ -6,7 +6,7 @@ use eventlake_core::commit::CommitNumber;
 use eventlake_core::config::{Config, TopicConfig};
 use eventlake_core::names::TableName;
 use eventlake_engine::ingest::rejected::RejectedFilter;
-use eventlake_engine::ingest::writer_id;
+use eventlake_engine::ingest::{RowRules, writer_id};
 use eventlake_engine::lake::{LakePaths, TopicLog, read_fold};
 use eventlake_engine::maintenance::replay::{Replayed, foresee, replay};
 use serde::Serialize;
@@ -15,11 +15,12 @@ use super::files::table_named;
 use super::filter::Filter;
 use crate::cli::output::{self, Align, count};
 use crate::cli::{Exit, failpoints, time, visible};
+use crate::transforms;
 
 /// Validate rejected records again, after a schema was mended, and land those that pass
 ///
 /// Those that pass now move from the rejected to the accepted rows, in one commit a table; the others stay as they
-/// are. It may run beside a daemon, which must be restarted to use the new schema itself. Run twice, the second time
+/// are, those too that the topic's transform does not let through. It may run beside a daemon, which must be restarted to use the new schema itself. Run twice, the second time
 /// finds nothing to do.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -45,9 +46,11 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<Exit> {
         Some(name) => vec![table_named(config, name)?],
         None => config.topics.iter().collect(),
     };
+    let transforms = transforms::of(config);
     let mut tables = Vec::new();
     for topic in topics {
-        let done = one(config, topic, &filter, args.dry_run);
+        let rules = transforms.rules_of(topic);
+        let done = one(config, topic, &rules, &filter, args.dry_run);
         if let (Err(_), false) = (&done, tables.is_empty()) {
             // What is done is done: it is said before the error is.
             print(&Report::new(args.dry_run, tables), args.json)?;
@@ -62,6 +65,7 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<Exit> {
 fn one(
     config: &Config,
     topic: &TopicConfig,
+    rules: &RowRules,
     filter: &RejectedFilter,
     dry_run: bool,
 ) -> anyhow::Result<Replayed> {
@@ -70,7 +74,7 @@ fn one(
         return Ok(Replayed::default());
     };
     if dry_run {
-        return Ok(foresee(&config.lake, topic, filter, &fold)?);
+        return Ok(foresee(&config.lake, topic, rules, filter, &fold)?);
     }
     drop(fold);
     let paths = LakePaths {
@@ -80,7 +84,7 @@ fn one(
     };
     let store = failpoints::from_environment()?.store();
     let mut log = TopicLog::open_with(store, &paths, &topic.name, &topic.table, &writer_id())?;
-    Ok(replay(&config.lake, topic, filter, &mut log)?)
+    Ok(replay(&config.lake, topic, rules, filter, &mut log)?)
 }
 
 /// What `--json` prints. The field names are a public format.
@@ -99,6 +103,8 @@ struct TableReport {
     landed: u64,
     /// The others, by the reason the present schema refuses them for.
     still_rejected: BTreeMap<String, u64>,
+    /// The rest, which the present transform does not let through.
+    filtered: u64,
     /// The commit that moved them; none where nothing was moved.
     commit: Option<CommitNumber>,
 }
@@ -110,6 +116,7 @@ impl TableReport {
             examined: replayed.examined,
             landed: replayed.landed,
             still_rejected: replayed.still_rejected,
+            filtered: replayed.filtered,
             commit: replayed.commit,
         }
     }
@@ -136,8 +143,10 @@ impl Report {
         ]);
         for table in &self.tables {
             let reasons = table.still_rejected.iter();
+            let filtered = (table.filtered > 0).then(|| format!("{} filtered", count(table.filtered)));
             let reasons: Vec<String> = reasons
                 .map(|(code, records)| format!("{} {}", count(*records), visible::line(code)))
+                .chain(filtered)
                 .collect();
             lines.row([
                 table.table.to_string(),
@@ -148,7 +157,7 @@ impl Report {
             ]);
         }
         let last = match (landed, self.dry_run) {
-            (0, _) => "nothing to do: none of them passes the present schema",
+            (0, _) => "nothing to do: none of them passes the present schema and transform",
             (_, true) => "nothing was changed: without --dry-run they land",
             (_, false) => "those that passed are among the accepted rows now",
         };

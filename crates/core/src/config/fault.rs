@@ -1,6 +1,7 @@
 //! A fault of the configuration: where it is, what is wrong, and what was expected.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// One fault, displayed on one line as `file:line:column: what is wrong`.
@@ -97,6 +98,12 @@ impl<'a> Places<'a> {
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
         }
+    }
+
+    /// Where a text begins that is written within these bytes as it stands, without an escape.
+    pub fn of_text(&self, within: Range<usize>, text: &str) -> Option<Place> {
+        let written = self.text.get(within.clone())?;
+        written.find(text).map(|at| self.at(within.start + at))
     }
 
     pub fn whole_file(&self) -> Place {

@@ -10,6 +10,7 @@ mod reader;
 mod resolve;
 mod resolved;
 mod settings;
+mod transform;
 mod values;
 mod written;
 
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use crate::schema::DecodeRules;
+
 pub use fault::{Fault, Place};
 pub use properties::Properties;
 pub use resolved::{
@@ -25,6 +28,7 @@ pub use resolved::{
     Start, TopicConfig, TopicCreation,
 };
 pub use settings::{SETTINGS, Section, Setting, nearest};
+pub use transform::{SqlText, TransformConfig, TransformFault, TransformPart};
 
 use fault::Places;
 use reader::Reader;
@@ -37,6 +41,8 @@ pub struct Surroundings<'a> {
     pub read: &'a dyn Fn(&Path) -> Result<String, String>,
     /// Whether librdkafka takes a property with this value, or why not. The reason must not repeat the value.
     pub property: &'a dyn Fn(&str, &str) -> Result<(), String>,
+    /// What is wrong with a transform of events that are decoded by these rules.
+    pub transform: &'a dyn Fn(&TransformConfig, &DecodeRules) -> Vec<TransformFault>,
 }
 
 /// Reads a duration as the configuration writes it: `500ms`, `10s`, `1h30m`.
@@ -49,7 +55,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a configuration: its text, the `EVENTLAKE_...` variables over it, and the schemas and secrets it names.
-/// Librdkafka's properties are not looked at; [`resolve_in`] can.
+/// Librdkafka's properties and transforms are not looked at; [`resolve_in`] can.
 ///
 /// # Errors
 /// Every fault at once, in the file's order; when the text is not TOML, where it stops being that.
@@ -66,6 +72,7 @@ pub fn resolve(
             env,
             read,
             property: &|_, _| Ok(()),
+            transform: &|_, _| Vec::new(),
         },
     )
 }

@@ -5,7 +5,8 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::fault::{Fault, Place, Places, on_one_line};
 use super::settings::{self, Section, Setting};
-use super::values::{Raw, Wrong};
+use super::transform::SqlText;
+use super::values::{self, Raw, Wrong};
 
 /// A setting as it was read.
 #[derive(Clone, Debug)]
@@ -95,7 +96,7 @@ impl<'a> Reader<'a> {
         setting: &Setting,
         parse: impl Fn(&Raw<'_>) -> Result<T, Wrong>,
     ) -> Given<T> {
-        let written = match table.entries.and_then(|entries| entries.get(setting.key)) {
+        let written = match table.entries.and_then(|entries| find(entries, setting.key)) {
             None => Given::Absent,
             Some(value) => {
                 let place = self.places.at(value.span().start);
@@ -110,6 +111,25 @@ impl<'a> Reader<'a> {
             None => written,
             Some((name, text)) => {
                 self.parse(Place::Variable { name }, setting, &Raw::Variable(&text), &parse)
+            }
+        }
+    }
+
+    /// Reads a setting that is a piece of SQL.
+    pub fn sql(&mut self, table: &Table<'_, '_>, setting: &Setting) -> Given<SqlText> {
+        match self.setting(table, setting, values::sql) {
+            Given::Absent => Given::Absent,
+            Given::Refused => Given::Refused,
+            Given::Value { value: text, place } => {
+                let written = table.entries.and_then(|entries| find(entries, setting.key));
+                let begins = match (&place, written) {
+                    (Place::File { .. }, Some(value)) => self.places.of_text(value.span(), &text),
+                    _ => None,
+                };
+                Given::Value {
+                    value: SqlText::new(text, place.clone(), begins),
+                    place,
+                }
             }
         }
     }
@@ -134,7 +154,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Refuses the keys of a section that it does not have, with the one that was probably meant.
-    pub fn unknown_keys(&mut self, table: &Table<'_, '_>, not_yet: &[(&str, &str)]) {
+    pub fn unknown_keys(&mut self, table: &Table<'_, '_>) {
         let section = table.section;
         let known = || settings::of_section(section).map(|setting| setting.key);
         for (key, value) in table.entries.into_iter().flatten() {
@@ -143,18 +163,35 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let place = self.place_of_key(key, value);
-            if let Some((_, what)) = not_yet.iter().find(|(key, _)| *key == name) {
-                self.fault(place, not_in_this_version(what));
-                continue;
+            match (holds_settings(section, name), value.get_ref()) {
+                (false, _) => self.unknown_key(place, section, name),
+                (true, DeValue::Table(inner)) => {
+                    for (key, value) in inner {
+                        let name = format!("{name}.{}", key.get_ref());
+                        if !known().any(|known| known == name) {
+                            let place = self.place_of_key(key, value);
+                            self.unknown_key(place, section, &name);
+                        }
+                    }
+                }
+                (true, other) => {
+                    let found = Raw::of(other);
+                    let message = format!("{}.{name}: expected a table, found {found}", section.key());
+                    self.fault(place, message);
+                }
             }
-            let elsewhere = settings::SETTINGS.iter().find(|setting| setting.key == name);
-            let advice = match (settings::nearest(name, known()), elsewhere) {
-                (Some(near), _) => format!("did you mean {near:?}?"),
-                (None, Some(home)) => format!("it belongs in {}", home.section),
-                (None, None) => format!("expected one of {}", known().collect::<Vec<_>>().join(", ")),
-            };
-            self.fault(place, format!("unknown key {name:?} in {section}; {advice}"));
         }
+    }
+
+    fn unknown_key(&mut self, place: Place, section: Section, name: &str) {
+        let known = || settings::of_section(section).map(|setting| setting.key);
+        let elsewhere = settings::SETTINGS.iter().find(|setting| setting.key == name);
+        let advice = match (settings::nearest(name, known()), elsewhere) {
+            (Some(near), _) => format!("did you mean {near:?}?"),
+            (None, Some(home)) => format!("it belongs in {}", home.section),
+            (None, None) => format!("expected one of {}", known().collect::<Vec<_>>().join(", ")),
+        };
+        self.fault(place, format!("unknown key {name:?} in {section}; {advice}"));
     }
 
     /// Refuses the sections that a configuration does not have.
@@ -216,6 +253,25 @@ impl<'a> Reader<'a> {
             .map(|span| span.start);
         self.places.at(starts.min().unwrap_or(0))
     }
+}
+
+/// The value of a key that may lie in tables inside: `transform.select`.
+fn find<'t, 'i>(entries: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValue<'i>>> {
+    match key.split_once('.') {
+        None => entries.get(key),
+        Some((first, rest)) => match entries.get(first)?.get_ref() {
+            DeValue::Table(inner) => find(inner, rest),
+            _ => None,
+        },
+    }
+}
+
+/// Whether settings of the section lie in a table of this name inside of it.
+fn holds_settings(section: Section, name: &str) -> bool {
+    settings::of_section(section).any(|setting| {
+        let inner = setting.key.strip_prefix(name);
+        inner.is_some_and(|rest| rest.starts_with('.'))
+    })
 }
 
 fn not_in_this_version(what: &str) -> String {

@@ -10,7 +10,7 @@ use super::reader::{Given, Reader};
 use super::written::{Written, WrittenLake, WrittenTopic};
 use super::{
     Config, HttpConfig, KafkaConfig, LakeConfig, ListenAddress, OnDataLoss, PartitionBy, Start, Surroundings,
-    TopicConfig, TopicCreation, settings, values,
+    TopicConfig, TopicCreation, TransformConfig, TransformPart, settings, values,
 };
 use crate::names::{TableName, TopicName};
 use crate::schema::{self, DecodeRules, RECORD_BYTES_MAX_DEFAULT, Schema};
@@ -242,12 +242,14 @@ fn resolve_topics(
         let rules = schema
             .as_ref()
             .map(|(_, schema)| rules_of(reader, &topic, schema.clone(), limits));
+        let transform = transform_of(reader, &topic, rules.as_ref(), around);
         if let (Some(name), Some(table), Some((schema_file, _)), Some(rules)) = (name, table, schema, rules) {
             topics.push(TopicConfig {
                 name,
                 table,
                 schema_file,
                 rules,
+                transform,
                 start: topic.start.or(Start::Earliest),
                 partition_by: topic.partition_by.or(PartitionBy::Hour),
                 creation: TopicCreation {
@@ -434,6 +436,38 @@ fn rules_of(reader: &mut Reader<'_>, topic: &WrittenTopic, schema: Schema, limit
         reader.fault(place, format!("topics: {reason}"));
     }
     rules
+}
+
+/// The topic's transform. Its columns are known only where the schema is.
+fn transform_of(
+    reader: &mut Reader<'_>,
+    topic: &WrittenTopic,
+    rules: Option<&DecodeRules>,
+    around: &Surroundings<'_>,
+) -> Option<TransformConfig> {
+    if matches!(topic.select, Given::Absent) && matches!(topic.condition, Given::Absent) {
+        return None;
+    }
+    let transform = TransformConfig {
+        select: topic.select.clone().ok(),
+        condition: topic.condition.clone().ok(),
+    };
+    // What is refused is unknown, and so are the columns where the event time is not known.
+    let refused = matches!(topic.select, Given::Refused)
+        || matches!(topic.condition, Given::Refused)
+        || matches!(topic.event_time, Given::Refused);
+    let Some(rules) = rules.filter(|_| !refused) else {
+        return Some(transform);
+    };
+    for fault in (around.transform)(&transform, rules) {
+        let (setting, text) = match fault.part {
+            TransformPart::Select => (settings::TRANSFORM_SELECT, &transform.select),
+            TransformPart::Where => (settings::TRANSFORM_WHERE, &transform.condition),
+        };
+        let text = text.as_ref().expect("a fault is in a piece that is there");
+        reader.fault(text.place_of(fault.at), format!("{setting}: {}", fault.message));
+    }
+    Some(transform)
 }
 
 /// Paths in a configuration file count from that file.

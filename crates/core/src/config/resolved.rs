@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Fault;
 use super::properties::Properties;
+use super::transform::TransformConfig;
 use crate::names::{TableName, TopicName};
 use crate::schema::DecodeRules;
 
@@ -75,6 +76,7 @@ pub struct TopicConfig {
     pub schema_file: PathBuf,
     /// Everything the decoder needs: the compiled schema, event time, limits.
     pub rules: DecodeRules,
+    pub transform: Option<TransformConfig>,
     pub start: Start,
     pub partition_by: PartitionBy,
     pub creation: TopicCreation,

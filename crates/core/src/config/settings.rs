@@ -115,12 +115,20 @@ pub const START: Setting = topics(
 );
 pub const PARTITION_BY: Setting = topics("partition_by", "\"hour\" or \"day\"");
 pub const EXTRA: Setting = topics("extra", "true or false");
+pub const TRANSFORM_SELECT: Setting = topics(
+    "transform.select",
+    "what stands between SELECT and FROM, such as \"* EXCLUDE (email), upper(type) AS kind\"",
+);
+pub const TRANSFORM_WHERE: Setting = topics(
+    "transform.where",
+    "what stands after WHERE, such as \"priority <> 'basse'\"",
+);
 pub const PARTITIONS: Setting = topics("partitions", "a number from 1 to 10000");
 pub const REPLICATION: Setting = topics("replication", "a number from 1 to 100");
 pub const RETENTION: Setting = topics("retention", "a duration of at least a second, such as \"7d\"");
 
 /// Every setting, in the order of the annotated example.
-pub const SETTINGS: [Setting; 27] = [
+pub const SETTINGS: [Setting; 29] = [
     BROKERS,
     GROUP,
     PROPERTIES,
@@ -145,6 +153,8 @@ pub const SETTINGS: [Setting; 27] = [
     START,
     PARTITION_BY,
     EXTRA,
+    TRANSFORM_SELECT,
+    TRANSFORM_WHERE,
     PARTITIONS,
     REPLICATION,
     RETENTION,
@@ -153,8 +163,6 @@ pub const SETTINGS: [Setting; 27] = [
 /// Parts of a configuration that later versions may have, with what a message calls them.
 pub(super) const NOT_YET_TOP: [(&str, &str); 2] =
     [("views", "[[views]] (live views)"), ("alerts", "[[alerts]]")];
-pub(super) const NOT_YET_TOPIC: [(&str, &str); 1] =
-    [("transform", "transform (a select or where over a topic)")];
 
 pub(super) fn of_section(section: Section) -> impl Iterator<Item = Setting> {
     SETTINGS

@@ -111,6 +111,17 @@ pub(super) fn text(raw: &Raw<'_>) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
+/// SQL may stand on several lines.
+pub(super) fn sql(raw: &Raw<'_>) -> Result<String, Wrong> {
+    let is_text = |character: char| !character.is_control() || matches!(character, '\n' | '\r' | '\t');
+    match raw {
+        Raw::Text(text) | Raw::Variable(text) if text.trim().is_empty() => Err(Wrong::Unfit),
+        Raw::Text(text) | Raw::Variable(text) if text.chars().all(is_text) => Ok((*text).to_owned()),
+        Raw::Text(_) | Raw::Variable(_) => Err(Wrong::because("a control character cannot stand there")),
+        _ => Err(Wrong::Unfit),
+    }
+}
+
 pub(super) fn flag(raw: &Raw<'_>) -> Result<bool, Wrong> {
     match raw {
         Raw::Boolean(flag) => Ok(*flag),

@@ -9,6 +9,7 @@ use super::fault::Place;
 use super::properties::{self, WrittenProperty};
 use super::reader::{Given, Reader, Table};
 use super::settings::{self, Section};
+use super::transform::SqlText;
 use super::values::{self, Raw};
 use super::{EventTimeUnit, ListenAddress, OnDataLoss, PartitionBy, Start};
 
@@ -51,6 +52,8 @@ pub(super) struct WrittenTopic {
     pub start: Given<Start>,
     pub partition_by: Given<PartitionBy>,
     pub extra: Given<bool>,
+    pub select: Given<SqlText>,
+    pub condition: Given<SqlText>,
     pub partitions: Given<u64>,
     pub replication: Given<u64>,
     pub retention: Given<Duration>,
@@ -60,13 +63,13 @@ pub(super) struct WrittenTopic {
 pub(super) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Written {
     reader.unknown_sections(document);
     let kafka = reader.section(document, Section::Kafka);
-    reader.unknown_keys(&kafka, &[]);
+    reader.unknown_keys(&kafka);
     let kafka_header = document.get(Section::Kafka.key()).map(|value| value.span().start);
     let properties = properties::read(reader, &kafka);
     let lake = reader.section(document, Section::Lake);
-    reader.unknown_keys(&lake, &[]);
+    reader.unknown_keys(&lake);
     let http = reader.section(document, Section::Http);
-    reader.unknown_keys(&http, &[]);
+    reader.unknown_keys(&http);
     Written {
         brokers: reader.setting(&kafka, &settings::BROKERS, values::brokers),
         group: reader.setting(&kafka, &settings::GROUP, values::text),
@@ -151,7 +154,7 @@ fn read_topic(
         entries: Some(entries),
         variable_prefix: None,
     };
-    reader.unknown_keys(&table, &settings::NOT_YET_TOPIC);
+    reader.unknown_keys(&table);
     let name = reader.setting(&table, &settings::NAME, values::text);
     if let Some(name) = name.value() {
         table.variable_prefix = own_prefix(reader, name, prefixes);
@@ -167,6 +170,8 @@ fn read_topic(
         start: reader.setting(&table, &settings::START, values::start),
         partition_by: reader.setting(&table, &settings::PARTITION_BY, values::partition_by),
         extra: reader.setting(&table, &settings::EXTRA, values::flag),
+        select: reader.sql(&table, &settings::TRANSFORM_SELECT),
+        condition: reader.sql(&table, &settings::TRANSFORM_WHERE),
         partitions: reader.setting(&table, &settings::PARTITIONS, |raw| {
             values::whole_number(raw, 1, 10_000)
         }),

@@ -8,8 +8,8 @@ const TAKEN_NAMES: &[(&str, &str)] = &[
     ("hour", "a key of the lake's time partitions"),
 ];
 
-/// Why a property's name cannot be a column's, beside those `before` it.
-pub(super) fn name_fault<'n>(
+/// Why a property's name cannot be a column's, beside those `before` it. None when it can.
+pub fn name_fault<'n>(
     name: &str,
     mut before: impl Iterator<Item = &'n str>,
     is_root: bool,

@@ -28,6 +28,7 @@ mod pattern;
 mod tests;
 mod tree;
 
+pub use column_names::name_fault;
 pub use compile::compile;
 pub use datetime::{DAY_MICROS, EVENT_TIME_MICROS_MAX, EVENT_TIME_MICROS_MIN, parse_date, parse_date_time};
 pub use decimal::{Decimal, IntegerText, integer_of_text};

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use eventlake_core::flush::RollReason;
 use eventlake_core::position::{IntervalSet, Offset, OffsetRange, PartitionId};
-use eventlake_core::schema::DecodeRules;
+use eventlake_core::violation::Verdict;
 
-use crate::ingest::decode::{Decoder, EventBatch, EventRows, RecordMeta, UndeclaredFields};
+use crate::ingest::decode::{EventBatch, UndeclaredFields};
+use crate::ingest::intake::{Delivery, Intake, Record};
 use crate::ingest::rejected::{RejectedBatch, RejectedRows};
 use crate::ingest::source::SourceRecord;
 use crate::ingest::split::{bytes_of, codes_of, join, split};
+use crate::ingest::transform::RowRules;
 use crate::telemetry::CodeCounts;
 
 /// What one interval takes in memory and, as text, in the commit.
@@ -26,6 +28,7 @@ pub struct Passed {
     pub accepted: u64,
     pub rejected: u64,
     pub tombstones: IntervalSet,
+    pub filtered: IntervalSet,
     pub absent: IntervalSet,
 }
 
@@ -39,6 +42,7 @@ impl Passed {
             accepted: 0,
             rejected: 0,
             tombstones: IntervalSet::new(),
+            filtered: IntervalSet::new(),
             absent: IntervalSet::new(),
         }
     }
@@ -102,9 +106,7 @@ pub enum Arrival {
 /// The open buffer and the positions of the topic's assigned partitions.
 #[derive(Debug)]
 pub struct OpenBuffer {
-    rules: DecodeRules,
-    decoder: Decoder,
-    events: EventRows,
+    intake: Intake,
     rejected: RejectedRows,
     rejected_codes: CodeCounts,
     /// Rows that stayed when others were sealed because their partitions went. They join the next roll.
@@ -150,11 +152,9 @@ pub enum Gaps {
 
 impl OpenBuffer {
     #[must_use]
-    pub fn new(rules: &DecodeRules) -> OpenBuffer {
+    pub fn new(rules: &RowRules) -> OpenBuffer {
         OpenBuffer {
-            rules: rules.clone(),
-            decoder: Decoder::new(rules),
-            events: EventRows::new(rules),
+            intake: Intake::new(rules),
             rejected: RejectedRows::new(),
             rejected_codes: CodeCounts::default(),
             kept: None,
@@ -239,26 +239,33 @@ impl OpenBuffer {
         self.ranges += u64::from(!skipped.is_empty());
         passed.absent.push(skipped);
         passed.leader_epoch = record.leader_epoch();
-        let Some(payload) = record.payload() else {
-            self.ranges += 1;
-            passed.tombstones.push(OffsetRange::one(offset));
-            return Arrival::Taken;
-        };
-        let meta = RecordMeta {
-            partition,
-            offset,
-            timestamp_micros: record.timestamp_micros(),
-        };
-        match self.decoder.decode(payload, &meta, &mut self.events) {
-            Ok(()) => passed.accepted += 1,
-            Err(violation) => {
-                passed.rejected += 1;
-                self.rejected_codes.add(violation.code, 1);
-                self.rejected
-                    .push(record.key(), payload, &record.headers(), &violation, &meta);
+        match Delivery::of(record) {
+            None => {
+                self.ranges += 1;
+                passed.tombstones.push(OffsetRange::one(offset));
+            }
+            Some(delivery) => {
+                let (intake, mut books) = self.parts();
+                intake.take(&delivery, |record, verdict| books.enter(record, verdict));
             }
         }
         Arrival::Taken
+    }
+
+    /// Settles what waits for the transform. Nothing may be sealed before it.
+    fn settle(&mut self) {
+        let (intake, mut books) = self.parts();
+        intake.settle(|record, verdict| books.enter(record, verdict));
+    }
+
+    fn parts(&mut self) -> (&mut Intake, Books<'_>) {
+        let books = Books {
+            slots: &mut self.slots,
+            rejected: &mut self.rejected,
+            rejected_codes: &mut self.rejected_codes,
+            ranges: &mut self.ranges,
+        };
+        (&mut self.intake, books)
     }
 
     /// The partition's end is at `end`: what lies between the position and it, Kafka never hands out.
@@ -292,13 +299,13 @@ impl OpenBuffer {
     /// Bytes the open rows hold.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        (self.events.bytes() + self.rejected.bytes()) as u64 + self.kept_bytes + RANGE_BYTES * self.ranges
+        (self.intake.bytes() + self.rejected.bytes()) as u64 + self.kept_bytes + RANGE_BYTES * self.ranges
     }
 
     #[must_use]
     pub fn rows(&self) -> u64 {
         let kept = self.kept.as_ref().map_or(0, SealedRows::len);
-        (self.events.len() + self.rejected.len() + kept) as u64
+        (self.intake.len() + self.rejected.len() + kept) as u64
     }
 
     /// True when offsets were passed since the last seal.
@@ -317,6 +324,7 @@ impl OpenBuffer {
     /// Closes the buffer and opens an empty one that goes on where it ends. None when nothing is pending.
     pub fn seal(&mut self, reason: RollReason) -> Option<SealedBuffer> {
         self.opened_at.take()?;
+        self.settle();
         self.ranges = 0;
         let bytes = self.bytes();
         let partitions = self
@@ -333,7 +341,7 @@ impl OpenBuffer {
         Some(SealedBuffer {
             account,
             rows: self.take_rows(),
-            undeclared: self.decoder.take_undeclared(),
+            undeclared: self.intake.take_undeclared(),
             bytes,
         })
     }
@@ -357,6 +365,7 @@ impl OpenBuffer {
         if !stays {
             return self.seal(reason);
         }
+        self.settle();
         let (rows, kept) = split(&self.take_rows(), gone);
         let partitions = (0..)
             .map(PartitionId)
@@ -377,17 +386,15 @@ impl OpenBuffer {
             account,
             bytes: bytes_of(&rows),
             rows,
-            undeclared: self.decoder.take_undeclared(),
+            undeclared: self.intake.take_undeclared(),
         })
     }
 
     /// All rows, those kept by an earlier call first.
     fn take_rows(&mut self) -> SealedRows {
-        let events = std::mem::replace(&mut self.events, EventRows::new(&self.rules));
-        let rejected = std::mem::take(&mut self.rejected);
         let rows = SealedRows {
-            events: events.finish(),
-            rejected: rejected.finish(),
+            events: self.intake.take_rows(),
+            rejected: std::mem::take(&mut self.rejected).finish(),
         };
         self.kept_bytes = 0;
         match self.kept.take() {
@@ -398,7 +405,10 @@ impl OpenBuffer {
 
     fn named_ranges(&self) -> u64 {
         let open = self.slots.iter().flatten().filter_map(|slot| slot.open.as_ref());
-        open.map(|passed| (passed.tombstones.ranges().len() + passed.absent.ranges().len()) as u64)
+        let named = |passed: &Passed| {
+            [&passed.tombstones, &passed.filtered, &passed.absent].map(|set| set.ranges().len())
+        };
+        open.map(|passed| named(passed).iter().sum::<usize>() as u64)
             .sum()
     }
 
@@ -409,6 +419,38 @@ impl OpenBuffer {
         let _dropped = self.seal(RollReason::Revoke);
         self.slots.clear();
         partitions
+    }
+}
+
+/// What of an open buffer a verdict is entered in.
+struct Books<'a> {
+    slots: &'a mut [Option<Slot>],
+    rejected: &'a mut RejectedRows,
+    rejected_codes: &'a mut CodeCounts,
+    ranges: &'a mut u64,
+}
+
+impl Books<'_> {
+    #[inline]
+    fn enter(&mut self, record: &dyn Record, verdict: Verdict) {
+        let meta = record.meta();
+        let slot = usize::try_from(meta.partition.0).ok();
+        let slot = slot.and_then(|index| self.slots.get_mut(index)?.as_mut());
+        let passed = slot.and_then(|slot| slot.open.as_mut());
+        let passed = passed.expect("a partition stays until what was taken of it is sealed");
+        match verdict {
+            Verdict::Accepted => passed.accepted += 1,
+            Verdict::Filtered => {
+                let before = passed.filtered.ranges().len();
+                passed.filtered.push(OffsetRange::one(meta.offset));
+                *self.ranges += (passed.filtered.ranges().len() - before) as u64;
+            }
+            Verdict::Rejected(ref violation) => {
+                passed.rejected += 1;
+                self.rejected_codes.add(violation.code, 1);
+                self.rejected.keep(record, &verdict);
+            }
+        }
     }
 }
 

@@ -265,6 +265,7 @@ impl Committer {
             accepted: account.sum(|passed| passed.accepted),
             rejected: account.rejected_codes.clone(),
             tombstones: account.sum(|passed| passed.tombstones.count()),
+            filtered: account.sum(|passed| passed.filtered.count()),
             absent: account.sum(|passed| passed.absent.count()),
             lost: 0,
             files: files.len() as u64,
@@ -280,7 +281,7 @@ impl Committer {
         };
         self.telemetry.on_committed(&roll);
         let rejected = account.sum(|passed| passed.rejected);
-        let other = roll.tombstones + roll.absent;
+        let other = roll.tombstones + roll.filtered + roll.absent;
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "eventlake_roll",
@@ -457,6 +458,7 @@ fn appended(passed: &Passed) -> PartitionAppend {
         accepted: passed.accepted,
         rejected: passed.rejected,
         tombstones: passed.tombstones.clone(),
+        filtered: passed.filtered.clone(),
         absent: passed.absent.clone(),
         ..empty_append(passed.partition, passed.from, passed.next)
     }
@@ -486,6 +488,7 @@ fn loss_only(number: CommitNumber, lost: u64, checkpoint: (PartitionId, Offset))
         accepted: 0,
         rejected: CodeCounts::default(),
         tombstones: 0,
+        filtered: 0,
         absent: 0,
         lost,
         files: 0,

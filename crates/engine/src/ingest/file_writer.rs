@@ -15,9 +15,10 @@ use parquet::file::metadata::KeyValue;
 use crate::ingest::buffer::SealedRows;
 use crate::ingest::encode::{footer, write_parquet};
 use crate::ingest::evolution::schema_version;
+use crate::ingest::rejected;
 use crate::ingest::start::Trouble;
 use crate::ingest::time_partitions::{Run, TimeOrder, time_order};
-use crate::ingest::{decode, rejected};
+use crate::ingest::transform::RowRules;
 use crate::lake::store::hint;
 use crate::lake::{FileContents, Stage};
 
@@ -32,13 +33,13 @@ pub struct FileFacts {
 }
 
 impl FileFacts {
-    /// Of a topic, by its present schema.
+    /// Of a topic, by its present schema and transform.
     #[must_use]
-    pub fn of(topic: &TopicConfig) -> FileFacts {
+    pub fn of(topic: &TopicConfig, rules: &RowRules) -> FileFacts {
         FileFacts {
             topic: topic.name.clone(),
             partition_by: topic.partition_by,
-            accepted_version: schema_version(&decode::arrow_schema(&topic.rules)),
+            accepted_version: schema_version(&rules.schema()),
             rejected_version: schema_version(&rejected::arrow_schema()),
         }
     }

@@ -1,6 +1,6 @@
 //! From assigned partitions to committed files: one pipeline a topic.
 //!
-//! The files, in the order of the flow: `source` (records from librdkafka), `decode` and `rejected` (rows),
+//! The files, in the order of the flow: `source` (records from librdkafka), `intake` (records to rows, by `decode` and `transform`), `rejected`,
 //! `buffer` and `split` (rows and the offsets they came from), `pipeline` (the thread that owns a buffer), `time_partitions`,
 //! `encode` and `file_writer` (a sealed buffer to staged files), `open` (a file read back), `committer` (files to a commit),
 //! and around them `assignment`, `start`, `client` and `context` (the consumer group), `rewrite` (files that are gone),
@@ -15,6 +15,7 @@ pub mod decode;
 mod encode;
 mod evolution;
 mod file_writer;
+mod intake;
 mod memory;
 mod open;
 mod pause;
@@ -27,6 +28,7 @@ mod split;
 mod start;
 mod tidy;
 mod time_partitions;
+mod transform;
 mod until_end;
 
 pub(crate) use buffer::SealedRows;
@@ -38,9 +40,11 @@ pub use evolution::schema_version;
 #[cfg(test)]
 pub(crate) use file_writer::write_set;
 pub(crate) use file_writer::{FileFacts, write_files};
+pub use intake::{Delivery, Headers, Intake, Record};
 pub(crate) use memory::{ClusterShape, Shares};
 pub use open::open_data_file;
 pub use run::{IngestError, IngestOptions, run, run_with, writer_id};
 pub use source::SourceRecord;
 pub(crate) use source::{SourceItem, TopicQueue, topic_queue};
 pub(crate) use start::{Trouble, identity, now};
+pub use transform::{RowRules, Transform, Transforms};

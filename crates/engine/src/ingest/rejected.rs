@@ -13,12 +13,13 @@ use arrow::array::{
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use eventlake_core::violation::Violation;
+use eventlake_core::violation::{Verdict, Violation};
 
 pub use read::{NotRejectedRows, RejectedHeader, RejectedRow, read_row};
 pub use scan::{FileContent, RejectedFile, RejectedFilter, RejectedScan, ScanError, find, read_whole, scan};
 
 use super::decode::RecordMeta;
+use super::intake::Record;
 
 /// The names of the columns, in their order.
 pub mod column {
@@ -123,6 +124,20 @@ impl RejectedRows {
             offset: Int64Builder::with_capacity(0),
             timestamp: TimestampMicrosecondBuilder::with_capacity(0),
             times_micros: Vec::new(),
+        }
+    }
+
+    /// Appends a record that the verdict refuses; any other is none of ours.
+    pub fn keep(&mut self, record: &dyn Record, verdict: &Verdict) {
+        if let Verdict::Rejected(violation) = verdict {
+            let headers = record.headers();
+            self.push(
+                record.key(),
+                record.payload(),
+                &headers,
+                violation,
+                &record.meta(),
+            );
         }
     }
 

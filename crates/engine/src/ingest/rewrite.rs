@@ -15,12 +15,13 @@ use rdkafka::topic_partition_list::{Offset as RdOffset, TopicPartitionList};
 
 use crate::ingest::client::consumer_config;
 use crate::ingest::context::IngestContext;
-use crate::ingest::decode::{Decoder, EventRows, RecordMeta};
 use crate::ingest::file_writer::{FileFacts, folder_of, write_set};
+use crate::ingest::intake::{Delivery, Intake};
 use crate::ingest::memory::Shares;
 use crate::ingest::rejected::RejectedRows;
-use crate::ingest::source::{SourceItem, topic_queue};
+use crate::ingest::source::{SourceItem, SourceRecord, topic_queue};
 use crate::ingest::start::{Trouble, identity, now};
+use crate::ingest::transform::RowRules;
 use crate::lake::{LakeError, Outcome, TopicLog};
 
 /// How long Kafka may stay silent in the middle of it.
@@ -33,6 +34,7 @@ pub struct Rewriter {
     pub kafka: KafkaConfig,
     pub shares: Shares,
     pub topic: TopicConfig,
+    pub rules: RowRules,
     pub facts: FileFacts,
 }
 
@@ -139,7 +141,7 @@ impl Rewriter {
             .assign(&assignment)
             .map_err(|error| Trouble::NotNow(format!("cannot read {} again: {error}", file.path)))?;
 
-        let mut rows = Rows::new(self);
+        let mut rows = Rows::new(&self.rules);
         let mut heard = Instant::now();
         let mut fault = None;
         while !left.is_empty() && fault.is_none() {
@@ -193,39 +195,34 @@ impl Rewriter {
 
 /// Both sets of rows that a stretch of records makes.
 struct Rows {
-    decoder: Decoder,
-    events: EventRows,
+    intake: Intake,
     rejected: RejectedRows,
 }
 
 impl Rows {
-    fn new(rewriter: &Rewriter) -> Rows {
-        let rules = &rewriter.topic.rules;
+    fn new(rules: &RowRules) -> Rows {
         Rows {
-            decoder: Decoder::new(rules),
-            events: EventRows::new(rules),
+            intake: Intake::new(rules),
             rejected: RejectedRows::new(),
         }
     }
 
-    fn take(&mut self, record: &crate::ingest::source::SourceRecord<'_>) {
-        let Some(payload) = record.payload() else { return };
-        let meta = RecordMeta {
-            partition: record.partition(),
-            offset: record.offset(),
-            timestamp_micros: record.timestamp_micros(),
-        };
-        if let Err(violation) = self.decoder.decode(payload, &meta, &mut self.events) {
-            self.rejected
-                .push(record.key(), payload, &record.headers(), &violation, &meta);
+    fn take(&mut self, record: &SourceRecord<'_>) {
+        if let Some(delivery) = Delivery::of(record) {
+            let rejected = &mut self.rejected;
+            self.intake
+                .take(&delivery, |record, verdict| rejected.keep(record, &verdict));
         }
     }
 
     /// Those of the file's set and time partition.
-    fn of(self, file: &File, by: eventlake_core::config::PartitionBy) -> (RecordBatch, Vec<i64>) {
+    fn of(mut self, file: &File, by: eventlake_core::config::PartitionBy) -> (RecordBatch, Vec<i64>) {
+        let rejected = &mut self.rejected;
+        self.intake
+            .settle(|record, verdict| rejected.keep(record, &verdict));
         let (batch, times) = match file.set {
             FileSet::Accepted => {
-                let events = self.events.finish();
+                let events = self.intake.take_rows();
                 (events.batch, events.event_times_micros)
             }
             FileSet::Rejected => {

@@ -33,6 +33,7 @@ use crate::ingest::rewrite::Rewriter;
 use crate::ingest::source::topic_queue;
 use crate::ingest::start::TopicStart;
 use crate::ingest::tidy::Tidier;
+use crate::ingest::transform::Transforms;
 use crate::ingest::until_end::{EndTarget, NoAim, aim_at, aim_at_another};
 use crate::kafka::client::{CONNECT_TIMEOUT, Cluster, ConnectError, client_creation_reason, connect};
 use crate::kafka::topics::DescribeError;
@@ -96,11 +97,19 @@ pub enum IngestError {
 /// When the cluster does not answer at the start, or when every topic (with `until_end`: any topic) has stopped.
 pub fn run(
     config: &Config,
+    transforms: &Transforms,
     options: IngestOptions,
     telemetry: &Arc<Telemetry>,
     stop: &AtomicBool,
 ) -> Result<(), IngestError> {
-    run_with(config, options, telemetry, stop, &Failpoints::default())
+    run_with(
+        config,
+        transforms,
+        options,
+        telemetry,
+        stop,
+        &Failpoints::default(),
+    )
 }
 
 /// As `run`, with failpoints: for tests.
@@ -109,6 +118,7 @@ pub fn run(
 /// As `run`.
 pub fn run_with(
     config: &Config,
+    transforms: &Transforms,
     options: IngestOptions,
     telemetry: &Arc<Telemetry>,
     stop: &AtomicBool,
@@ -136,6 +146,7 @@ pub fn run_with(
     let ends = options.until_end.then(|| ends(config, &consumer)).transpose()?;
     let surroundings = Surroundings {
         config,
+        transforms,
         shares: &shares,
         consumer: &consumer,
         stop,
@@ -235,6 +246,7 @@ fn ends(config: &Config, consumer: &BaseConsumer<IngestContext>) -> Result<Vec<A
 /// What all topics are built from.
 struct Surroundings<'a> {
     config: &'a Config,
+    transforms: &'a Transforms,
     shares: &'a Shares,
     consumer: &'a Arc<BaseConsumer<IngestContext>>,
     stop: &'a AtomicBool,
@@ -258,17 +270,20 @@ impl Wiring<'_> {
     fn start(self, reassigns: Sender<Reassign>) -> Result<(TopicLink, TopicThreads), LakeError> {
         let Surroundings {
             config,
+            transforms,
             shares,
             consumer,
             failpoints,
             ..
         } = *self.around;
         let lake = &config.lake;
+        let rules = transforms.rules_of(self.topic);
         let rewriter = Rewriter {
             kafka: config.kafka.clone(),
             shares: *shares,
             topic: self.topic.clone(),
-            facts: FileFacts::of(self.topic),
+            facts: FileFacts::of(self.topic, &rules),
+            rules: rules.clone(),
         };
         let tidier = || {
             let policy = SnapshotPolicy {
@@ -295,7 +310,7 @@ impl Wiring<'_> {
         let pipeline = Pipeline {
             index: self.index,
             queue: Some(queue),
-            buffer: OpenBuffer::new(&self.topic.rules),
+            buffer: OpenBuffer::new(&rules),
             limits: Limits {
                 roll_interval: lake.roll_interval,
                 roll_bytes: shares.roll_bytes(lake.roll_bytes),

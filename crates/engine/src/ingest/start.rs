@@ -19,7 +19,6 @@ use rdkafka::topic_partition_list::{Offset as RdOffset, TopicPartitionList};
 use crate::failpoint::Failpoints;
 use crate::failpoint::step::Step;
 use crate::ingest::context::IngestContext;
-use crate::ingest::decode::arrow_schema;
 use crate::ingest::evolution;
 use crate::ingest::rewrite::Rewriter;
 use crate::ingest::tidy::Tidier;
@@ -125,7 +124,7 @@ impl TopicStart {
         if !self.checked {
             self.tidier.clean(&mut self.log);
             self.failpoints.pass(Step::RecoveryCleaned);
-            let schema = arrow_schema(&self.topic.rules);
+            let schema = self.rewriter.rules.schema();
             evolution::check(self.log.fold()?, &self.data, &schema).map_err(Trouble::Fatal)?;
             self.checked = true;
         }

@@ -18,9 +18,8 @@ use std::collections::BTreeMap;
 use eventlake_core::commit::{Body, CommitNumber, File, FileKey, FileSet, Fold, Replace, ReplaceReason};
 use eventlake_core::config::{LakeConfig, TopicConfig};
 
-use crate::ingest::decode::arrow_schema;
 use crate::ingest::rejected::{RejectedFilter, ScanError};
-use crate::ingest::{Trouble, check_evolution, now};
+use crate::ingest::{RowRules, Trouble, check_evolution, now};
 use crate::lake::{LakeError, Outcome, TopicLog};
 use survey::survey;
 
@@ -37,8 +36,10 @@ pub struct Replayed {
     pub examined: u64,
     /// Those of them that are accepted now.
     pub landed: u64,
-    /// The others, by the reason they are refused for by the present rules.
+    /// Others, by the reason they are refused for by the present rules.
     pub still_rejected: BTreeMap<String, u64>,
+    /// The rest: events that the present transform does not let through. They stay where they are, so that no record vanishes.
+    pub filtered: u64,
     /// None where nothing was to be moved, and in a dry run.
     pub commit: Option<CommitNumber>,
 }
@@ -63,6 +64,7 @@ pub enum ReplayError {
 pub(super) struct Table<'a> {
     pub lake: &'a LakeConfig,
     pub topic: &'a TopicConfig,
+    pub rules: &'a RowRules,
     pub filter: &'a RejectedFilter,
 }
 
@@ -85,10 +87,16 @@ impl Table<'_> {
 pub fn foresee(
     lake: &LakeConfig,
     topic: &TopicConfig,
+    rules: &RowRules,
     filter: &RejectedFilter,
     fold: &Fold,
 ) -> Result<Replayed, ReplayError> {
-    let table = Table { lake, topic, filter };
+    let table = Table {
+        lake,
+        topic,
+        rules,
+        filter,
+    };
     let (replayed, _) = survey(&table, fold)?;
     if replayed.landed > 0 {
         check_schema(&table, fold)?;
@@ -104,10 +112,16 @@ pub fn foresee(
 pub fn replay(
     lake: &LakeConfig,
     topic: &TopicConfig,
+    rules: &RowRules,
     filter: &RejectedFilter,
     log: &mut TopicLog,
 ) -> Result<Replayed, ReplayError> {
-    let table = Table { lake, topic, filter };
+    let table = Table {
+        lake,
+        topic,
+        rules,
+        filter,
+    };
     for _ in 0..TRIES {
         // A replace is proposed only for files seen under their final names.
         log.publish()?;
@@ -153,8 +167,7 @@ pub fn replay(
 
 /// The rows that are about to be accepted have the present columns: the table must be able to take them.
 fn check_schema(table: &Table<'_>, fold: &Fold) -> Result<(), ReplayError> {
-    let schema = arrow_schema(&table.topic.rules);
-    check_evolution(fold, &table.lake.data, &schema).map_err(ReplayError::Refused)
+    check_evolution(fold, &table.lake.data, &table.rules.schema()).map_err(ReplayError::Refused)
 }
 
 /// Whether the files that the fold held live are not so any more.

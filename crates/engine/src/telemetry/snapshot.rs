@@ -56,6 +56,7 @@ pub struct TopicSnapshot {
     /// Only codes that were seen.
     pub rejected_by_code: BTreeMap<String, u64>,
     pub tombstones: u64,
+    pub filtered: u64,
     pub absent: u64,
     pub lost: u64,
 
@@ -156,6 +157,7 @@ impl TopicTelemetry {
                 .map(|(code, count)| (code.as_str().to_owned(), count))
                 .collect(),
             tombstones: self.tombstones.load(Relaxed),
+            filtered: self.filtered.load(Relaxed),
             absent: self.absent.load(Relaxed),
             lost: self.lost.load(Relaxed),
             commits: rolls_by_reason.values().sum(),
@@ -258,6 +260,7 @@ mod tests {
             accepted: 10,
             rejected,
             tombstones: 1,
+            filtered: 1,
             absent: 4,
             lost: 0,
             files: 2,
@@ -278,8 +281,14 @@ mod tests {
         topic.on_worked(Work::Write, Duration::from_millis(200));
         let seen = topic.snapshot();
         assert_eq!(
-            (seen.accepted, seen.rejected, seen.tombstones, seen.absent),
-            (20, 6, 2, 8)
+            (
+                seen.accepted,
+                seen.rejected,
+                seen.tombstones,
+                seen.filtered,
+                seen.absent
+            ),
+            (20, 6, 2, 2, 8)
         );
         assert_eq!(seen.rejected_by_code["minimum"], 4);
         assert_eq!(seen.rejected_by_code.len(), 2, "codes never seen are not listed");

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eventlake_core::config::{
-    Config, Fault, Place, Surroundings, known_variables, misspelt_variable, resolve_in,
+    Config, Fault, Place, SqlText, Surroundings, TransformConfig, TransformFault, TransformPart,
+    known_variables, misspelt_variable, resolve_in,
 };
+use eventlake_core::schema::DecodeRules;
 use eventlake_engine::kafka::property;
 
 const SCHEMAS: &[(&str, &str)] = &[
@@ -55,6 +57,7 @@ pub fn check(input: &[u8]) {
         env: &env,
         read: &read,
         property: &property::check,
+        transform: &last_character_is_wrong,
     };
     match resolve_in(text, Path::new(FILE), &around) {
         Ok(config) => check_resolved(&config, &variables),
@@ -65,6 +68,24 @@ pub fn check(input: &[u8]) {
                 .for_each(|fault| check_fault(fault, text, &variables));
         }
     }
+}
+
+/// A fault at the last character of each piece: its place must be there, however the text is written.
+fn last_character_is_wrong(transform: &TransformConfig, _: &DecodeRules) -> Vec<TransformFault> {
+    let pieces = [
+        (TransformPart::Select, &transform.select),
+        (TransformPart::Where, &transform.condition),
+    ];
+    let fault = |(part, text): (TransformPart, &Option<SqlText>)| {
+        let text = &text.as_ref()?.text;
+        let last = text.rsplit('\n').next().unwrap_or_default();
+        Some(TransformFault {
+            part,
+            at: Some((text.matches('\n').count() + 1, last.chars().count().max(1))),
+            message: "wrong".to_owned(),
+        })
+    };
+    pieces.into_iter().filter_map(fault).collect()
 }
 
 fn check_resolved(config: &Config, variables: &BTreeMap<&str, &str>) {

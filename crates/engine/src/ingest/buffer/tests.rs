@@ -2,15 +2,31 @@
 
 use super::*;
 
-use arrow::array::AsArray;
-use arrow::datatypes::{Int32Type, Int64Type};
-use eventlake_core::schema::compile;
-use eventlake_core::violation::Code;
+use std::sync::Arc;
 
-fn buffer(partitions: i32) -> OpenBuffer {
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
+use eventlake_core::schema::{DecodeRules, compile};
+use eventlake_core::violation::{Code, Violation};
+
+use crate::ingest::decode::{RecordMeta, arrow_schema};
+use crate::ingest::intake::Headers;
+use crate::ingest::rejected::read_row;
+use crate::ingest::transform::Transform;
+
+fn rules() -> RowRules {
     let schema = r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","required":["id"],
         "properties":{"id":{"type":"integer","minimum":0},"note":{"type":"string"}}}"#;
-    let mut buffer = OpenBuffer::new(&DecodeRules::new(compile(schema).expect("a schema")));
+    DecodeRules::new(compile(schema).expect("a schema")).into()
+}
+
+fn buffer(partitions: i32) -> OpenBuffer {
+    buffer_by(&rules(), partitions)
+}
+
+fn buffer_by(rules: &RowRules, partitions: i32) -> OpenBuffer {
+    let mut buffer = OpenBuffer::new(rules);
     for partition in 0..partitions {
         buffer.assign(PartitionId(partition), Offset::ZERO, Gaps::Trusted);
     }
@@ -52,6 +68,32 @@ fn a_gap_is_doubted_until_a_partition_that_was_assigned_over_has_gone_on() {
     assert_eq!(buffer.position(partition), Some(Offset(975)));
 }
 
+struct Pushed<'a> {
+    meta: RecordMeta,
+    payload: &'a [u8],
+}
+
+impl Record for Pushed<'_> {
+    fn meta(&self) -> RecordMeta {
+        self.meta
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        Some(b"key")
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.payload
+    }
+
+    fn headers(&self) -> Headers {
+        vec![(
+            "trace".to_owned(),
+            Some(self.meta.offset.0.to_le_bytes().to_vec()),
+        )]
+    }
+}
+
 /// Takes a payload in at the partition's position, as `take` does with a record.
 fn push(buffer: &mut OpenBuffer, partition: i32, payload: &str, now: Instant) {
     let partition = PartitionId(partition);
@@ -59,25 +101,17 @@ fn push(buffer: &mut OpenBuffer, partition: i32, payload: &str, now: Instant) {
     let slot = buffer.slots[index].as_mut().expect("assigned");
     let offset = slot.position;
     buffer.opened_at.get_or_insert(now);
-    let passed = slot.pass_to(partition, offset.following());
+    slot.pass_to(partition, offset.following());
     let meta = RecordMeta {
         partition,
         offset,
         timestamp_micros: Some(offset.0 * 1000),
     };
-    match buffer
-        .decoder
-        .decode(payload.as_bytes(), &meta, &mut buffer.events)
-    {
-        Ok(()) => passed.accepted += 1,
-        Err(violation) => {
-            passed.rejected += 1;
-            buffer.rejected_codes.add(violation.code, 1);
-            buffer
-                .rejected
-                .push(None, payload.as_bytes(), &[], &violation, &meta);
-        }
-    }
+    let payload = payload.as_bytes();
+    let (intake, mut books) = buffer.parts();
+    intake.take(&Pushed { meta, payload }, |record, verdict| {
+        books.enter(record, verdict)
+    });
 }
 
 fn fill(buffer: &mut OpenBuffer, partitions: i32, rounds: i64, now: Instant) {
@@ -221,4 +255,136 @@ fn memory_is_counted_over_a_revoke() {
     assert!(buffer.bytes() < whole, "half of the rows went");
     let _rest = buffer.seal(RollReason::Interval).expect("rows");
     assert!(buffer.bytes() < 1000, "{}", buffer.bytes());
+}
+
+/// Lets through ids that three does not divide, and fails for those that five does.
+#[derive(Debug)]
+struct ByDivisors(SchemaRef);
+
+impl Transform for ByDivisors {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.0)
+    }
+
+    fn apply(&self, events: &RecordBatch) -> (RecordBatch, Vec<Verdict>) {
+        let ids = events.column(0).as_primitive::<Int64Type>().values();
+        let verdicts: Vec<Verdict> = ids.iter().map(|id| by_divisors(*id)).collect();
+        let stays: BooleanArray = verdicts
+            .iter()
+            .map(|verdict| Some(*verdict == Verdict::Accepted))
+            .collect();
+        (
+            filter_record_batch(events, &stays).expect("a flag a row"),
+            verdicts,
+        )
+    }
+}
+
+fn by_divisors(id: i64) -> Verdict {
+    match (id % 3, id % 5) {
+        (0, _) => Verdict::Filtered,
+        (_, 0) => Verdict::Rejected(Violation {
+            code: Code::Transform,
+            field: "x".to_owned(),
+            expected: "a value".to_owned(),
+            found: format!("{id}"),
+        }),
+        _ => Verdict::Accepted,
+    }
+}
+
+/// Over more records than are transformed at a time, with malformed ones between them, and partitions taken away in the middle:
+/// every offset is in exactly one place, and what the transform fails for is kept as it came.
+#[test]
+fn under_a_transform_every_offset_has_one_verdict() {
+    let mut rules = rules();
+    rules.transform = Some(Arc::new(ByDivisors(arrow_schema(&rules.decode))));
+    let (now, mut buffer) = (Instant::now(), buffer_by(&rules, 3));
+    let malformed = |offset: i64| offset % 7 == 6;
+    let payload = |offset: i64| match malformed(offset) {
+        true => format!("{{\"id\":{offset}, broken"),
+        false => format!("{{\"id\":{offset},\"note\":\"kept\"}}"),
+    };
+    let fill = |buffer: &mut OpenBuffer, offsets: std::ops::Range<i64>| {
+        for offset in offsets {
+            (0..3).for_each(|partition| push(buffer, partition, &payload(offset), now));
+        }
+    };
+    fill(&mut buffer, 0..5_000);
+    assert!(
+        buffer.bytes() > 100_000,
+        "what waits and what is done both count: {}",
+        buffer.bytes()
+    );
+    let first = buffer
+        .seal_partitions(&set([1]), RollReason::Revoke)
+        .expect("it holds rows");
+    buffer.release(PartitionId(1));
+    buffer.assign(PartitionId(1), Offset(5_000), Gaps::Trusted);
+    fill(&mut buffer, 5_000..9_000);
+    let second = buffer.seal(RollReason::Interval).expect("it holds rows");
+    assert!(buffer.seal(RollReason::Interval).is_none() && buffer.rows() == 0);
+
+    let mut places: std::collections::BTreeMap<(i32, i64), &str> = Default::default();
+    for sealed in [&first, &second] {
+        for passed in &sealed.account.partitions {
+            for range in passed.filtered.ranges() {
+                for offset in range.from().0..range.next().0 {
+                    assert!(places.insert((passed.partition.0, offset), "filtered").is_none());
+                }
+            }
+        }
+        let (rows, rejected) = (&sealed.rows.events, &sealed.rows.rejected.batch);
+        assert_eq!(rows.event_times_micros.len(), rows.batch.num_rows());
+        let offsets = rows
+            .batch
+            .column_by_name("_kafka_offset")
+            .expect("traced")
+            .as_primitive::<Int64Type>();
+        let partitions = rows
+            .batch
+            .column_by_name("_kafka_partition")
+            .expect("traced")
+            .as_primitive::<Int32Type>();
+        for (row, offset) in offsets.values().iter().enumerate() {
+            assert_eq!(rows.event_times_micros[row], offset * 1000, "the row's own time");
+            assert!(
+                places
+                    .insert((partitions.value(row), *offset), "accepted")
+                    .is_none()
+            );
+        }
+        for row in 0..rejected.num_rows() {
+            let row = read_row(rejected, row).expect("a row");
+            assert_eq!(row.payload, payload(row.offset.0).into_bytes());
+            assert_eq!(row.key.as_deref(), Some(&b"key"[..]));
+            assert_eq!(
+                row.headers[0].value.as_deref(),
+                Some(&row.offset.0.to_le_bytes()[..])
+            );
+            let place = if row.code == "transform" {
+                "failed"
+            } else {
+                "malformed"
+            };
+            assert!(places.insert((row.partition.0, row.offset.0), place).is_none());
+        }
+        let codes = &sealed.account.rejected_codes;
+        assert_eq!(codes.total(), rejected.num_rows() as u64);
+        assert_eq!(sealed.account.sum(|passed| passed.rejected), codes.total());
+        assert_eq!(
+            sealed.account.sum(|passed| passed.accepted),
+            rows.batch.num_rows() as u64
+        );
+    }
+    assert_eq!(places.len(), 27_000);
+    for ((_, offset), place) in places {
+        let expected = match (malformed(offset), by_divisors(offset)) {
+            (true, _) => "malformed",
+            (false, Verdict::Accepted) => "accepted",
+            (false, Verdict::Filtered) => "filtered",
+            (false, Verdict::Rejected(_)) => "failed",
+        };
+        assert_eq!(place, expected, "{offset}");
+    }
 }

@@ -32,7 +32,8 @@ use eventlake_core::schema::{DecodeRules, EVENT_TIME_MICROS_MAX, EVENT_TIME_MICR
 use eventlake_core::violation::{Code, Violation};
 
 pub use rows::{
-    EXTRA_COLUMN, EventBatch, EventRows, OFFSET_COLUMN, PARTITION_COLUMN, TIMESTAMP_COLUMN, arrow_schema,
+    EXTRA_COLUMN, EventBatch, EventRows, OFFSET_COLUMN, PARTITION_COLUMN, TIMESTAMP_COLUMN, TRACED_COLUMNS,
+    arrow_schema,
 };
 pub use undeclared::UndeclaredFields;
 

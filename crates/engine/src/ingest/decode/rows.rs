@@ -15,6 +15,8 @@ pub const EXTRA_COLUMN: &str = "_extra";
 pub const PARTITION_COLUMN: &str = "_kafka_partition";
 pub const OFFSET_COLUMN: &str = "_kafka_offset";
 pub const TIMESTAMP_COLUMN: &str = "_kafka_timestamp";
+/// How many they are: the last columns of a table.
+pub const TRACED_COLUMNS: usize = 3;
 
 /// The Arrow schema of a topic's events: the schema's properties in order, `_extra` where the topic keeps
 /// undeclared fields, then the three columns that make a row traceable.

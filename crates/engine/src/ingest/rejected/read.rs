@@ -6,6 +6,7 @@ use eventlake_core::position::{Offset, PartitionId};
 
 use super::column;
 use crate::ingest::decode::RecordMeta;
+use crate::ingest::intake::{Headers, Record};
 
 /// A batch that does not hold rejected records: a column is missing or has another type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +42,27 @@ impl RejectedRow {
             offset: self.offset,
             timestamp_micros: self.timestamp_micros,
         }
+    }
+}
+
+impl Record for RejectedRow {
+    fn meta(&self) -> RecordMeta {
+        RejectedRow::meta(self)
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+
+    fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    fn headers(&self) -> Headers {
+        let headers = self.headers.iter();
+        headers
+            .map(|header| (header.key.clone(), header.value.clone()))
+            .collect()
     }
 }
 

@@ -35,6 +35,7 @@ fn topic() -> TopicConfig {
         table: TableName::new("clicks").expect("a name"),
         schema_file: PathBuf::from("schema.json"),
         rules: DecodeRules::new(compile(SCHEMA).expect("a schema")),
+        transform: None,
         start: Start::Earliest,
         partition_by: PartitionBy::Day,
         creation: TopicCreation {
@@ -141,10 +142,12 @@ fn publish(of_this_life: bool) -> (Result<(), Trouble>, u64) {
         brokers: 1,
     };
     let topic = topic();
+    let rules = RowRules::from(topic.rules.clone());
     let rewriter = Rewriter {
         kafka,
         shares: Shares::of(64 << 20, shape),
-        facts: FileFacts::of(&topic),
+        facts: FileFacts::of(&topic, &rules),
+        rules,
         topic,
     };
     let client: BaseConsumer<IngestContext> = consumer_config(&rewriter.kafka, &rewriter.shares)

@@ -1,13 +1,13 @@
 //! The second pass: the inputs' records, staged as accepted and as rejected rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use eventlake_core::commit::{File, GenerationOrdinal, StagePlan};
+use eventlake_core::violation::Verdict;
 
 use super::{ReplayError, Table};
-use crate::ingest::decode::{Decoder, EventRows};
 use crate::ingest::rejected::{RejectedRow, RejectedRows, read_whole};
-use crate::ingest::{FileFacts, SealedRows, now, write_files};
+use crate::ingest::{FileFacts, Intake, Record, SealedRows, now, write_files};
 use crate::lake::{Stage, TopicLog};
 use crate::status::rejected_file;
 
@@ -44,12 +44,12 @@ fn write_generation(
     inputs: &[&File],
     files: &mut Vec<File>,
 ) -> Result<(), ReplayError> {
-    let facts = FileFacts::of(table.topic);
+    let facts = FileFacts::of(table.topic, table.rules);
     let mut open = OpenRows::new(table);
     for input in inputs {
         let place = rejected_file(table.lake, table.topic, input);
         read_whole(&place, table.rows_at_a_time(), |rows| {
-            rows.iter().for_each(|row| open.take(row));
+            open.take(&rows);
             if open.bytes() >= table.chunk_bytes() {
                 files.extend(write_files(stage, &open.seal(), &facts)?);
             }
@@ -64,43 +64,47 @@ fn write_generation(
 /// Rows on their way into the next files.
 struct OpenRows<'a> {
     table: &'a Table<'a>,
-    decoder: Decoder,
-    events: EventRows,
+    intake: Intake,
     rejected: RejectedRows,
 }
 
 impl<'a> OpenRows<'a> {
     fn new(table: &'a Table<'a>) -> OpenRows<'a> {
-        let rules = &table.topic.rules;
         OpenRows {
             table,
-            decoder: Decoder::new(rules),
-            events: EventRows::new(rules),
+            intake: Intake::new(table.rules),
             rejected: RejectedRows::new(),
         }
     }
 
     /// What does not pass stays exactly as it is, with the reason it was refused for.
-    fn take(&mut self, row: &RejectedRow) {
-        let is_chosen = self.table.filter.passes(&row.code, row.timestamp_micros);
-        let passes = is_chosen
-            && self
-                .decoder
-                .decode(&row.payload, &row.meta(), &mut self.events)
-                .is_ok();
-        if !passes {
-            self.rejected.push_row(row);
+    fn take(&mut self, rows: &[RejectedRow]) {
+        let mut passed = BTreeSet::new();
+        let mut judge = |record: &dyn Record, verdict: Verdict| {
+            if verdict == Verdict::Accepted {
+                passed.insert((record.meta().partition, record.meta().offset));
+            }
+        };
+        for row in rows {
+            if self.table.filter.passes(&row.code, row.timestamp_micros) {
+                self.intake.take(row, &mut judge);
+            }
+        }
+        self.intake.settle(&mut judge);
+        for row in rows {
+            if !passed.contains(&(row.partition, row.offset)) {
+                self.rejected.push_row(row);
+            }
         }
     }
 
     fn bytes(&self) -> u64 {
-        (self.events.bytes() + self.rejected.bytes()) as u64
+        (self.intake.bytes() + self.rejected.bytes()) as u64
     }
 
     fn seal(&mut self) -> SealedRows {
-        let events = std::mem::replace(&mut self.events, EventRows::new(&self.table.topic.rules));
         SealedRows {
-            events: events.finish(),
+            events: self.intake.take_rows(),
             rejected: std::mem::take(&mut self.rejected).finish(),
         }
     }

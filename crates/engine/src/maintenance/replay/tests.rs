@@ -100,7 +100,8 @@ impl TestLake {
     ) -> Result<Replayed, ReplayError> {
         let config = self.config(schema);
         let mut log = self.try_log(store)?;
-        replay(&config.lake, &config.topics[0], filter, &mut log)
+        let topic = &config.topics[0];
+        replay(&config.lake, topic, &topic.rules.clone().into(), filter, &mut log)
     }
 
     fn fold(&self) -> Fold {
@@ -239,7 +240,8 @@ fn land(config: &Config, log: &mut TopicLog, offsets: std::ops::Range<i64>) {
         from: from_plan,
     };
     let stage = log.stage(plan, now()).expect("a stage");
-    let files = write_files(&stage, &rows, &FileFacts::of(topic)).expect("written");
+    let files =
+        write_files(&stage, &rows, &FileFacts::of(topic, &topic.rules.clone().into())).expect("written");
     stage.sync().expect("synced");
     let taken = PartitionAppend {
         partition,
@@ -278,7 +280,15 @@ fn what_passes_now_moves_in_one_commit_and_a_second_replay_finds_nothing_to_do()
     let before = lake.fold().number();
     let foreseen = {
         let config = lake.config(LAX);
-        foresee(&config.lake, &config.topics[0], &ALL, &lake.fold()).expect("foreseen")
+        let topic = &config.topics[0];
+        foresee(
+            &config.lake,
+            topic,
+            &topic.rules.clone().into(),
+            &ALL,
+            &lake.fold(),
+        )
+        .expect("foreseen")
     };
     let replayed = lake.replay(LAX, &ALL).expect("replayed");
     let number = before.following();
@@ -404,13 +414,16 @@ fn rows_beyond_the_memory_there_is_are_written_in_turn_and_committed_at_once() {
     config.lake.memory_limit_bytes = 1;
     config.topics[0].partition_by = config::PartitionBy::Day;
     config.topics[0].rules.future_micros_max = i64::MAX / 2;
+    let topic = &config.topics[0];
+    let rules = topic.rules.clone().into();
     let table = Table {
         lake: &config.lake,
-        topic: &config.topics[0],
+        topic,
+        rules: &rules,
         filter: &ALL,
     };
     assert_eq!((table.rows_at_a_time(), table.chunk_bytes()), (1, 1 << 20));
-    let replayed = replay(&config.lake, &config.topics[0], &ALL, &mut log).expect("replayed");
+    let replayed = replay(&config.lake, topic, &rules, &ALL, &mut log).expect("replayed");
     assert_eq!(replayed.landed, 20_000 - 2_000 - 9);
     assert_eq!(replayed.commit, Some(before.following()));
     let fold = lake.fold();

@@ -29,7 +29,7 @@ const BATCH_BYTES: u64 = 4 << 20;
 /// How much larger rows are when they are decoded, about.
 const EXPANSION: u64 = 10;
 
-const SCHEMA_CHANGED: &str = "if the topic's schema or limits were changed since the record landed, verify with the former \
+const SCHEMA_CHANGED: &str = "if the topic's schema, transform or limits were changed since the record landed, verify with the former \
     ones (or see `eventlake rejected replay`); otherwise report this as a bug, with the record";
 const NOT_LANDED: &str = "keep the topic, report this as a bug; to have the record in the lake now, land the topic again into a \
     new table";
@@ -107,7 +107,7 @@ impl Comparison<'_> {
         let named = self.named(generation.ordinal)?;
         let all = reader.offsets_left();
         loop {
-            match reader.next(topic) {
+            match reader.next(topic, self.request.rules) {
                 Ok(None) => return Ok(Ok(())),
                 Ok(Some(stretch)) => self.compare(generation.ordinal, &stretch, &named, report),
                 Err(error) => return Ok(Err(error)),
@@ -178,19 +178,18 @@ impl Comparison<'_> {
         let mut more: BTreeMap<(PartitionId, &str, &str), OffsetSample> = BTreeMap::new();
         for (delivered, _) in stretch.delivered.iter().zip(seen).filter(|(_, seen)| !**seen) {
             let [tombstones, filtered, absent, lost] = named.get(&delivered.partition).unwrap_or(&empty);
-            let is_tombstone = delivered.kind == Kind::Tombstone;
             let lake = if tombstones.contains(delivered.offset) {
-                if is_tombstone {
+                if delivered.kind == Kind::Tombstone {
                     report.compared += 1;
                     continue;
                 }
-                "a tombstone"
+                Kind::Tombstone.described()
             } else if filtered.contains(delivered.offset) {
-                if !is_tombstone {
+                if delivered.kind == Kind::Filtered {
                     report.compared += 1;
                     continue;
                 }
-                "an event that the transform drops"
+                Kind::Filtered.described()
             } else if absent.contains(delivered.offset) {
                 "nothing, as absent"
             } else if lost.contains(delivered.offset) {

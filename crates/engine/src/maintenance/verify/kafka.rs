@@ -16,7 +16,8 @@ use rdkafka::topic_partition_list::{Offset as RdOffset, TopicPartitionList};
 use super::report::KafkaReport;
 use super::stretch::{Stretch, StretchBuilder};
 use crate::ingest::{
-    ClusterShape, IngestContext, Shares, SourceItem, TopicQueue, consumer_config, identity, topic_queue,
+    ClusterShape, IngestContext, RowRules, Shares, SourceItem, TopicQueue, consumer_config, identity,
+    topic_queue,
 };
 use crate::kafka::client::connect;
 use crate::kafka::topics::DescribeError;
@@ -142,11 +143,11 @@ impl Reader {
     ///
     /// # Errors
     /// When Kafka falls silent, or hands out what cannot be read.
-    pub fn next(&mut self, topic: &TopicConfig) -> Result<Option<Stretch>, String> {
+    pub fn next(&mut self, topic: &TopicConfig, rules: &RowRules) -> Result<Option<Stretch>, String> {
         if self.left.is_empty() {
             return Ok(None);
         }
-        let mut builder = StretchBuilder::new(&topic.rules, &self.left);
+        let mut builder = StretchBuilder::new(rules, &self.left);
         let mut heard = Instant::now();
         let mut fault = None;
         while !builder.is_done() && builder.bytes() < self.rows_bytes_max {

@@ -37,6 +37,7 @@ pub use report::{
     TopicReport, Verdict,
 };
 
+use crate::ingest::RowRules;
 use crate::lake::store::{Store, StoreError};
 use compare::Comparison;
 use cover::{Cover, Covered, Spans};
@@ -60,6 +61,7 @@ const BITS_BYTES_MAX: u64 = 1 << 30;
 pub struct Request<'a> {
     pub lake: &'a LakeConfig,
     pub topic: &'a TopicConfig,
+    pub rules: &'a RowRules,
     /// Microseconds since 1970. Offsets are proven from the first commit of then on; files of time partitions that end
     /// after it are checked, and those that hold such offsets.
     pub since_micros: Option<i64>,

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use eventlake_core::position::{IntervalSet, Offset, OffsetRange, PartitionId};
-use eventlake_core::schema::DecodeRules;
+use eventlake_core::violation::Verdict;
 
-use crate::ingest::SourceRecord;
-use crate::ingest::decode::{Decoder, EventRows, RecordMeta};
+use crate::ingest::decode::RecordMeta;
 use crate::ingest::rejected::RejectedRows;
+use crate::ingest::{Delivery, Intake, Record, RowRules, SourceRecord};
 
 /// What a record is by its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Accepted,
     Rejected,
+    Filtered,
     Tombstone,
 }
 
@@ -22,7 +23,8 @@ impl Kind {
     pub fn described(self) -> &'static str {
         match self {
             Kind::Accepted => "an event",
-            Kind::Rejected => "a record that its schema refuses",
+            Kind::Rejected => "a record that its schema or transform refuses",
+            Kind::Filtered => "an event that the transform does not let through",
             Kind::Tombstone => "a tombstone",
         }
     }
@@ -89,23 +91,56 @@ impl Stretch {
 pub(super) struct StretchBuilder {
     /// What is wanted of each partition, and how far it was read.
     partitions: BTreeMap<PartitionId, (OffsetRange, Offset)>,
-    decoder: Decoder,
-    events: EventRows,
+    intake: Intake,
+    judged: Judged,
+}
+
+/// The records whose verdict is known.
+struct Judged {
+    accepted: u32,
     rejected: RejectedRows,
     delivered: Vec<Delivered>,
 }
 
+impl Judged {
+    fn enter(&mut self, record: &dyn Record, verdict: &Verdict) {
+        let RecordMeta {
+            partition, offset, ..
+        } = record.meta();
+        let (kind, row) = match verdict {
+            Verdict::Accepted => {
+                self.accepted += 1;
+                (Kind::Accepted, self.accepted - 1)
+            }
+            Verdict::Filtered => (Kind::Filtered, 0),
+            Verdict::Rejected(_) => {
+                let row = u32::try_from(self.rejected.len()).expect("a stretch is bounded");
+                (Kind::Rejected, row)
+            }
+        };
+        self.rejected.keep(record, verdict);
+        self.delivered.push(Delivered {
+            partition,
+            offset,
+            kind,
+            row,
+        });
+    }
+}
+
 impl StretchBuilder {
-    pub fn new(rules: &DecodeRules, left: &BTreeMap<PartitionId, OffsetRange>) -> StretchBuilder {
+    pub fn new(rules: &RowRules, left: &BTreeMap<PartitionId, OffsetRange>) -> StretchBuilder {
         StretchBuilder {
             partitions: left
                 .iter()
                 .map(|(partition, range)| (*partition, (*range, range.from())))
                 .collect(),
-            decoder: Decoder::new(rules),
-            events: EventRows::new(rules),
-            rejected: RejectedRows::new(),
-            delivered: Vec::new(),
+            intake: Intake::new(rules),
+            judged: Judged {
+                accepted: 0,
+                rejected: RejectedRows::new(),
+                delivered: Vec::new(),
+            },
         }
     }
 
@@ -122,28 +157,18 @@ impl StretchBuilder {
             return;
         }
         *reached = offset.following();
-        let meta = RecordMeta {
-            partition,
-            offset,
-            timestamp_micros: record.timestamp_micros(),
-        };
-        let (kind, row) = match record.payload() {
-            None => (Kind::Tombstone, 0),
-            Some(payload) => match self.decoder.decode(payload, &meta, &mut self.events) {
-                Ok(()) => (Kind::Accepted, self.events.len() - 1),
-                Err(violation) => {
-                    self.rejected
-                        .push(record.key(), payload, &record.headers(), &violation, &meta);
-                    (Kind::Rejected, self.rejected.len() - 1)
-                }
-            },
-        };
-        self.delivered.push(Delivered {
-            partition,
-            offset,
-            kind,
-            row: u32::try_from(row).expect("a stretch is bounded"),
-        });
+        let judged = &mut self.judged;
+        match Delivery::of(record) {
+            None => judged.delivered.push(Delivered {
+                partition,
+                offset,
+                kind: Kind::Tombstone,
+                row: 0,
+            }),
+            Some(delivery) => self
+                .intake
+                .take(&delivery, |record, verdict| judged.enter(record, &verdict)),
+        }
     }
 
     /// Nothing that Kafka hands out lies before this position.
@@ -161,11 +186,17 @@ impl StretchBuilder {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.events.bytes() + self.rejected.bytes() + self.delivered.capacity() * size_of::<Delivered>()
+        self.intake.bytes()
+            + self.judged.rejected.bytes()
+            + self.judged.delivered.capacity() * size_of::<Delivered>()
     }
 
     pub fn finish(mut self) -> Stretch {
-        self.delivered
+        let mut judged = self.judged;
+        self.intake
+            .settle(|record, verdict| judged.enter(record, &verdict));
+        judged
+            .delivered
             .sort_unstable_by_key(|delivered| (delivered.partition, delivered.offset));
         let ranges = self.partitions.into_iter().map(|(partition, (wanted, reached))| {
             let range = OffsetRange::new(wanted.from(), reached).expect("reading goes upwards");
@@ -173,9 +204,9 @@ impl StretchBuilder {
         });
         Stretch {
             ranges: ranges.collect(),
-            delivered: self.delivered,
-            accepted: self.events.finish().batch,
-            rejected: self.rejected.finish().batch,
+            delivered: judged.delivered,
+            accepted: self.intake.take_rows().batch,
+            rejected: judged.rejected.finish().batch,
         }
     }
 }

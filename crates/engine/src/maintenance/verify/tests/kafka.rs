@@ -95,7 +95,13 @@ fn whatever_differs_is_named_by_its_offset() {
         assert_refuted(&report, code, offset, says);
     };
     differs("aaca", "aaaa", Code::KafkaDiffers, 2, "column n");
-    differs("aara", "aaaa", Code::KafkaDiffers, 2, "schema refuses");
+    differs(
+        "aara",
+        "aaaa",
+        Code::KafkaDiffers,
+        2,
+        "schema or transform refuses",
+    );
     differs("aaaa", "aara", Code::KafkaDiffers, 2, "an event");
     differs("aata", "aaaa", Code::KafkaDiffers, 2, "a tombstone");
     differs("aaaa", "aata", Code::KafkaDiffers, 2, "the lake a tombstone");

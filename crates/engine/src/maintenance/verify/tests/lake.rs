@@ -35,6 +35,7 @@ impl Progress for Silent {
 }
 
 pub struct Lake {
+    pub rules: crate::ingest::RowRules,
     _dir: tempfile::TempDir,
     pub config: Config,
     pub log: TopicLog,
@@ -63,6 +64,7 @@ impl Lake {
         .expect("a config");
         let mut lake = Lake {
             log: open(&config),
+            rules: config.topics[0].rules.clone().into(),
             _dir: dir,
             config,
             now: START,
@@ -338,6 +340,7 @@ impl Lake {
         Request {
             lake: &self.config.lake,
             topic: &self.config.topics[0],
+            rules: &self.rules,
             since_micros: None,
             kafka: None,
             progress: &Silent,

@@ -19,6 +19,7 @@ fn covered_within(lake: &lake::Lake, offsets_max: u64) -> Covered {
     let request = Request {
         lake: &lake.config.lake,
         topic: &lake.config.topics[0],
+        rules: &lake.rules,
         since_micros: None,
         kafka: None,
         progress: &lake::Silent,

@@ -1,0 +1,67 @@
+//! The transforms of a configuration: the query crate's SQL, behind the seam at which the engine asks for rows.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use eventlake_core::config::{Config, SqlText, TransformConfig, TransformFault, TransformPart};
+use eventlake_core::schema::DecodeRules;
+use eventlake_core::violation::Verdict;
+use eventlake_engine::ingest::decode::{TRACED_COLUMNS, arrow_schema};
+use eventlake_engine::ingest::{Transform, Transforms};
+use eventlake_query::{Frame, Piece, RowTransform, TransformError};
+
+/// What is wrong with a transform, each fault with its place in the SQL.
+pub fn check(transform: &TransformConfig, rules: &DecodeRules) -> Vec<TransformFault> {
+    let fault = |error: TransformError| TransformFault {
+        part: match error.piece {
+            Piece::Select => TransformPart::Select,
+            Piece::Where => TransformPart::Where,
+        },
+        at: error.fault.place(),
+        message: error.fault.on_one_line(),
+    };
+    match compile(transform, rules) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.into_iter().map(fault).collect(),
+    }
+}
+
+/// The transforms of all topics that have one.
+///
+/// # Panics
+/// When the configuration was resolved without [`check`].
+pub fn of(config: &Config) -> Transforms {
+    let mut transforms = Transforms::default();
+    for topic in &config.topics {
+        if let Some(transform) = &topic.transform {
+            let compiled = compile(transform, &topic.rules).expect("it was checked with the configuration");
+            transforms.insert(topic.name.clone(), Arc::new(Compiled(compiled)));
+        }
+    }
+    transforms
+}
+
+fn compile(transform: &TransformConfig, rules: &DecodeRules) -> Result<RowTransform, Vec<TransformError>> {
+    let frame = Frame {
+        columns: arrow_schema(rules),
+        traced: TRACED_COLUMNS,
+        event_time: rules.event_time.field().map(str::to_owned),
+    };
+    let text = |piece: &Option<SqlText>| piece.as_ref().map(|sql| sql.text.clone());
+    let (select, condition) = (text(&transform.select), text(&transform.condition));
+    RowTransform::compile(select.as_deref(), condition.as_deref(), &frame)
+}
+
+#[derive(Debug)]
+struct Compiled(RowTransform);
+
+impl Transform for Compiled {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn apply(&self, events: &RecordBatch) -> (RecordBatch, Vec<Verdict>) {
+        self.0.apply(events)
+    }
+}
