@@ -10,6 +10,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::QueryError;
+use crate::expression;
 use crate::fault::Fault;
 
 /// A SQL expression that is true, false or null of a row; only where it is true does it hold.
@@ -37,7 +38,7 @@ impl Condition {
                 return Err(QueryError::Sql(Fault::new(is_what)));
             }
         }
-        let expression = context.create_physical_expr(logical, &columns).map_err(fault)?;
+        let expression = expression::compile(&context.state(), logical, &columns).map_err(fault)?;
         Ok(Condition { expression })
     }
 
@@ -97,6 +98,7 @@ mod tests {
         assert_eq!(held("priority IS NULL OR id > 2"), [false, true, false, true]);
         assert_eq!(held("NULL"), [false; 4]);
         assert_eq!(held("true"), [true; 4]);
+        assert_eq!(held("arrow_cast(id, 'Utf8') = '3'"), [false, false, false, true]);
         assert_eq!(
             held("upper(priority) LIKE 'C%' AND id IN (1, 2)"),
             [false, false, true, false]

@@ -10,6 +10,7 @@ mod catalog;
 mod columns;
 mod condition;
 mod error;
+mod expression;
 mod fault;
 mod lake;
 mod output;

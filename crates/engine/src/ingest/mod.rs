@@ -42,7 +42,7 @@ pub(crate) use file_writer::write_set;
 pub(crate) use file_writer::{FileFacts, write_files};
 pub use intake::{Delivery, Headers, Intake, Record};
 pub(crate) use memory::{ClusterShape, Shares};
-pub use open::open_data_file;
+pub use open::{DataFile, open_data_file};
 pub use run::{IngestError, IngestOptions, run, run_with, writer_id};
 pub use source::SourceRecord;
 pub(crate) use source::{SourceItem, TopicQueue, topic_queue};

@@ -1,9 +1,12 @@
 //! Opening a data file: by its columns as Parquet declares them, never by what else its metadata says.
 
+use std::io::{self, Read};
+
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
-use parquet::file::reader::ChunkReader;
+use parquet::file::reader::{ChunkReader, Length};
 
 /// A reader of a data file. The library that reads it panics on some metadata that no writer makes, so that is refused
 /// here; an Arrow schema embedded in the metadata is not looked at, for files of this program carry none.
@@ -12,13 +15,47 @@ use parquet::file::reader::ChunkReader;
 /// When the bytes are no Parquet file.
 pub fn open_data_file<R: ChunkReader + 'static>(
     file: R,
-) -> Result<ParquetRecordBatchReaderBuilder<R>, ParquetError> {
+) -> Result<ParquetRecordBatchReaderBuilder<DataFile<R>>, ParquetError> {
     let bytes = file.len();
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(DataFile(file), options)?;
     match fault(builder.metadata(), bytes) {
         None => Ok(builder),
         Some(fault) => Err(ParquetError::General(fault)),
+    }
+}
+
+/// A file whose end is an error to whom wants more. Behind every page there is a footer, so nobody reads there unless a page header
+/// lies about its length; and the library, which takes no bytes for an empty value, would go on for as long as a list claims to be.
+pub struct DataFile<R>(R);
+
+/// What is read of a [`DataFile`] from some offset on.
+pub struct UpToItsEnd<R>(R);
+
+impl<R: Length> Length for DataFile<R> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl<R: ChunkReader> ChunkReader for DataFile<R> {
+    type T = UpToItsEnd<R::T>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        self.0.get_read(start).map(UpToItsEnd)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        self.0.get_bytes(start, length)
+    }
+}
+
+impl<R: Read> Read for UpToItsEnd<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if !buffer.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            length => Ok(length),
+        }
     }
 }
 

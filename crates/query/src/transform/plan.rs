@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::empty::EmptyTable;
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, Volatility};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, SelectItem, SetExpr, Statement as Sql};
@@ -22,6 +19,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use eventlake_core::schema::name_fault;
 
 use super::{Column, Frame, Piece, RowTransform, TransformError, types};
+use crate::expression;
 use crate::fault::{Fault, quoted};
 use crate::statement::DEPTH_MAX;
 
@@ -199,21 +197,7 @@ impl Planner<'_> {
         columns: &DFSchema,
     ) -> Result<Arc<dyn PhysicalExpr>, Fault> {
         let fault = |error: DataFusionError| Fault::of_planner(sql, &error);
-        let context = SimplifyContext::builder()
-            .with_schema(Arc::new(columns.clone()))
-            .with_config_options(Arc::clone(self.state.config_options()))
-            .build();
-        // Some functions are only ever worked out in another form, which this gives them.
-        let simpler = ExprSimplifier::new(context).simplify(expression).map_err(fault)?;
-        let physical = self.state.create_physical_expr(simpler, columns).map_err(fault)?;
-        let checked = physical.transform_up(|node| {
-            Ok(match node.downcast_ref::<BinaryExpr>() {
-                // Sums that wrap around would be wrong values that nobody hears of.
-                Some(binary) => Transformed::yes(Arc::new(binary.clone().with_fail_on_overflow(true)) as _),
-                None => Transformed::no(node),
-            })
-        });
-        Ok(checked.map_err(fault)?.data)
+        expression::compile(&self.state, expression, columns).map_err(fault)
     }
 }
 

@@ -20,7 +20,7 @@ use parquet::errors::ParquetError;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use crate::ingest::open::open_data_file;
+use crate::ingest::open::{DataFile, open_data_file};
 use crate::lake::store::{Store, StoreError};
 
 use super::{NotRejectedRows, RejectedRow, column, read_row};
@@ -322,7 +322,7 @@ fn each_of_batch(
     Ok(())
 }
 
-type Builder = ParquetRecordBatchReaderBuilder<File>;
+type Builder = ParquetRecordBatchReaderBuilder<DataFile<File>>;
 
 fn open(file: &RejectedFile) -> Result<(PathBuf, Builder), ScanError> {
     let store = Store::new();

@@ -16,7 +16,7 @@ use super::findings::{Findings, OffsetSample};
 use super::places::{Opened, Places};
 use super::report::{Code, Finding};
 use super::rows::{RowBatch, RowsError, TimeColumn, each_batch};
-use crate::ingest::{footer, open_data_file};
+use crate::ingest::{DataFile, footer, open_data_file};
 use crate::lake::store::StoreError;
 
 /// Bytes hashed at a time.
@@ -165,7 +165,7 @@ fn read_rows(
 
 /// Holds the footer's entries and the columns against the commit.
 fn check_footer(
-    builder: &ParquetRecordBatchReaderBuilder<DiskFile>,
+    builder: &ParquetRecordBatchReaderBuilder<DataFile<DiskFile>>,
     task: &FileTask<'_>,
     topic: &TopicConfig,
     findings: &Findings,

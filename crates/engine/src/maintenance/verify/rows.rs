@@ -13,6 +13,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
+use crate::ingest::DataFile;
 use crate::ingest::decode::{OFFSET_COLUMN, PARTITION_COLUMN, TIMESTAMP_COLUMN};
 
 /// Rows read at a time.
@@ -125,7 +126,7 @@ impl RowBatch<'_> {
 
 /// Hands out a file's rows.
 pub(super) fn each_batch(
-    builder: ParquetRecordBatchReaderBuilder<DiskFile>,
+    builder: ParquetRecordBatchReaderBuilder<DataFile<DiskFile>>,
     column: &TimeColumn,
     mut each: impl FnMut(&RowBatch<'_>),
 ) -> Result<(), RowsError> {
