@@ -4,10 +4,10 @@
 //! `pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit>`, name it in `src/commands/mod.rs`,
 //! add a variant to [`Command`], and an arm to [`Command::run`].
 
+mod errors;
 pub mod failpoints;
 mod logging;
 pub mod output;
-mod report;
 pub mod signals;
 pub mod time;
 pub mod visible;
@@ -21,13 +21,14 @@ use eventlake_engine::kafka::property;
 
 use crate::commands;
 use crate::transforms;
-pub use report::{ConfigRefused, report as report_error, usage};
+pub use errors::{ConfigRefused, report as report_error, usage};
 
 const AFTER_HELP: &str = "\
 Examples:
   eventlake demo                         see it at work, without a Kafka
   eventlake ingest                       land the configured topics until stopped
   eventlake query                        SQL over what has landed
+  eventlake report                       how good is it: rows, nulls, values, rejects, lateness
   eventlake check                        is the configuration right? every fault at once
   eventlake --config prod.toml check     the same for another file
 
@@ -98,6 +99,7 @@ pub enum Command {
     Completions(commands::completions::Args),
     Query(commands::query::Args),
     Rejected(commands::rejected::Args),
+    Report(commands::report::Args),
     Schema(commands::schema::Args),
     Status(commands::status::Args),
     Tail(commands::tail::Args),
@@ -115,6 +117,7 @@ impl Command {
             Self::Completions(args) => commands::completions::run(args, global),
             Self::Query(args) => commands::query::run(args, global),
             Self::Rejected(args) => commands::rejected::run(args, global),
+            Self::Report(args) => commands::report::run(args, global),
             Self::Schema(args) => commands::schema::run(args, global),
             Self::Status(args) => commands::status::run(args, global),
             Self::Tail(args) => commands::tail::run(args, global),
@@ -163,7 +166,7 @@ pub fn run(cli: Cli) -> Exit {
     logging::start(&cli.global, cli.command.draws_on_the_terminal());
     match cli.command.run(&cli.global) {
         Ok(exit) => exit,
-        Err(error) => report::report(&error),
+        Err(error) => report_error(&error),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use super::report::OutputClosed;
+use super::errors::OutputClosed;
 use super::visible;
 pub use eventlake_core::grouped::grouped as count;
 
@@ -106,9 +106,9 @@ impl Table {
             .rows
             .iter()
             .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count());
+            .map(|cell| visible::columns(cell));
         cells
-            .chain([self.headers[column].name.chars().count()])
+            .chain([visible::columns(self.headers[column].name)])
             .max()
             .unwrap_or(0)
     }
@@ -120,10 +120,12 @@ impl fmt::Display for Table {
         let line = |cell: &dyn Fn(usize) -> String| {
             let mut line = String::new();
             for (column, header) in self.headers.iter().enumerate() {
-                let (text, width) = (cell(column), widths[column]);
+                let text = cell(column);
+                // Not by the formatter, which counts characters and not columns.
+                let space = " ".repeat(widths[column].saturating_sub(visible::columns(&text)));
                 let padded = match header.align {
-                    Align::Left => format!("{text:<width$}"),
-                    Align::Right => format!("{text:>width$}"),
+                    Align::Left => text + &space,
+                    Align::Right => space + &text,
                 };
                 line.push_str(if column == 0 { "" } else { "  " });
                 line.push_str(&padded);
@@ -194,6 +196,10 @@ mod tests {
             table.to_string(),
             "TOPIC    ROWS  NOTE\nclicks  1,000  é\na           1\n"
         );
+        let mut table = Table::new([("CITY", Align::Left), ("ROWS", Align::Right)]);
+        table.row(["東京都".into(), "1".into()]);
+        table.row(["Rabat".into(), "2".into()]);
+        assert_eq!(table.to_string(), "CITY    ROWS\n東京都     1\nRabat      2\n");
     }
 
     #[test]

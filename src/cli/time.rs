@@ -26,6 +26,17 @@ pub fn moment(unix_micros: i64) -> String {
     }
 }
 
+/// `2026-11-21`.
+pub fn date(unix_days: i64) -> String {
+    let time = unix_days
+        .checked_mul(DAY_MICROS)
+        .and_then(DateTime::from_timestamp_micros);
+    time.map_or_else(
+        || format!("{unix_days} days"),
+        |time| time.format("%Y-%m-%d").to_string(),
+    )
+}
+
 /// RFC 3339 with microseconds, for machines.
 pub fn rfc3339(unix_micros: i64) -> Option<String> {
     let time = DateTime::from_timestamp_micros(unix_micros)?;
@@ -111,5 +122,9 @@ mod tests {
         assert_eq!(shown(-30), "in 30 s");
         assert_eq!(moment(1_700_000_000_004_000), "2023-11-14 22:13:20.004");
         assert_eq!(moment(i64::MAX), "9223372036854775807 us");
+        assert_eq!(
+            [0, -1, 20_778].map(date),
+            ["1970-01-01", "1969-12-31", "2026-11-21"]
+        );
     }
 }

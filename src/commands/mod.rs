@@ -8,10 +8,13 @@ pub mod generate;
 pub mod ingest;
 pub mod query;
 pub mod rejected;
+pub mod report;
 pub mod schema;
+mod sql;
 pub mod status;
 pub mod tail;
 #[cfg(test)]
 mod test_lake;
 pub mod topics;
+mod unfinished;
 pub mod verify;

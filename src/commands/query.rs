@@ -1,28 +1,23 @@
 //! `eventlake query`: SQL over what has been committed.
 
 mod complete;
-mod lake;
 mod shell;
 mod sink;
 mod text;
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _};
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::thread::available_parallelism;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use eventlake_core::config::Config;
-use eventlake_query::{Limits, QueryError, Session};
+use eventlake_query::{QueryError, Session};
 
+use super::sql::{self, Halt, outward};
 use crate::cli::{Exit, Global, signals, usage};
 use sink::{Destination, Sink};
-
-/// How often a query starts over when files were replaced under it.
-const RELOADS_MAX: u32 = 5;
 
 /// Query the lake with SQL: one statement, or a shell
 #[derive(Debug, clap::Args)]
@@ -76,10 +71,10 @@ pub enum Format {
 }
 
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let sql = statement(&args)?;
+    let statement = statement(&args)?;
     let config = global.load_config()?;
-    let mut session = Session::new(&limits(&config)).map_err(outward)?;
-    let Some(sql) = sql else {
+    let mut session = sql::open(&config)?;
+    let Some(statement) = statement else {
         return shell::run(&mut session, &config, args.format.unwrap_or(Format::Table));
     };
     let destination = match &args.output {
@@ -87,7 +82,14 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         None => Destination::Stdout,
     };
     let stop = signals::stop_flag()?;
-    answer(&mut session, &config, &sql, &destination, format(&args), &stop)
+    answer(
+        &mut session,
+        &config,
+        &statement,
+        &destination,
+        format(&args),
+        &stop,
+    )
 }
 
 /// The SQL that was given; None when it is to be asked for.
@@ -128,77 +130,37 @@ fn format(args: &Args) -> Format {
     }
 }
 
-fn limits(config: &Config) -> Limits {
-    Limits {
-        memory_bytes: config.lake.memory_limit_bytes,
-        spill_folder: std::env::temp_dir(),
-        threads: available_parallelism().map_or(1, NonZero::get),
-    }
-}
-
 /// Answers one statement, over the newest commits there are. Files that are replaced before the first row came out make it
 /// start over; afterwards they are an error, never a wrong answer.
 fn answer(
     session: &mut Session,
     config: &Config,
-    sql: &str,
+    statement: &str,
     destination: &Destination,
     format: Format,
     stop: &AtomicBool,
 ) -> anyhow::Result<Exit> {
-    let mut reloads = 0;
-    loop {
-        session.show(lake::tables(config)?);
+    let answered = sql::over_newest(session, config, &config.topics, |session, _| {
         let mut sink = Sink::new(destination, format)?;
-        match pass_on(session, sql, &mut sink, stop) {
-            Ok(()) => {
-                sink.finish()?;
-                return Ok(Exit::Ok);
+        match pass_on(session, statement, &mut sink, stop) {
+            Err(Halt::Query(gone @ QueryError::Gone { .. })) if sink.has_written() => {
+                Err(outward(gone).into())
             }
-            Err(Halt::Query(QueryError::Interrupted)) => return Ok(Exit::Interrupted),
-            Err(Halt::Query(QueryError::Gone { .. })) if reloads < RELOADS_MAX && !sink.has_written() => {
-                reloads += 1;
-            }
-            Err(Halt::Query(error)) => return Err(outward(error)),
-            Err(Halt::Sink(error)) => return Err(error),
+            Err(halt) => Err(halt),
+            Ok(()) => Ok(sink.finish()?),
         }
-    }
+    })?;
+    Ok(match answered {
+        Some(()) => Exit::Ok,
+        None => Exit::Interrupted,
+    })
 }
 
-/// Why rows stopped being passed on.
-enum Halt {
-    Query(QueryError),
-    Sink(anyhow::Error),
-}
-
-impl From<QueryError> for Halt {
-    fn from(error: QueryError) -> Halt {
-        Halt::Query(error)
-    }
-}
-
-impl From<anyhow::Error> for Halt {
-    fn from(error: anyhow::Error) -> Halt {
-        Halt::Sink(error)
-    }
-}
-
-fn pass_on(session: &Session, sql: &str, sink: &mut Sink, stop: &AtomicBool) -> Result<(), Halt> {
-    let mut answer = session.run(sql, stop)?;
+fn pass_on(session: &Session, statement: &str, sink: &mut Sink, stop: &AtomicBool) -> Result<(), Halt> {
+    let mut answer = session.run(statement, stop)?;
     sink.begin(answer.columns())?;
     while let Some(batch) = answer.next(stop)? {
         sink.write(&batch)?;
     }
     Ok(())
-}
-
-/// An error as the command reports it: faults of the SQL are wrong usage.
-fn outward(error: QueryError) -> anyhow::Error {
-    match error {
-        QueryError::Sql(fault) => usage(fault.to_string()),
-        QueryError::Gone { path } => anyhow::anyhow!(
-            "{path}: the live file is gone\nhint: if files were just compacted, run the query again; else eventlake verify tells what is lost"
-        ),
-        other => anyhow::Error::new(other),
-    }
 }

@@ -7,6 +7,8 @@ mod formats;
 mod limits;
 mod refusals;
 mod shell;
+#[allow(dead_code, reason = "the report's cases need more of it")]
+#[path = "../support/shop.rs"]
 mod shop;
 mod snapshot;
 #[path = "../support/mod.rs"]

@@ -13,10 +13,11 @@ use rustyline::Editor;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 
+use super::Format;
 use super::complete::Words;
 use super::sink::Destination;
-use super::{Format, lake};
 use crate::cli::{Exit, output, report_error, signals};
+use crate::commands::sql::lake;
 
 /// The shell's own commands and what they do.
 pub const COMMANDS: &[(&str, &str)] = &[
@@ -45,7 +46,7 @@ enum Next {
 }
 
 pub fn run(session: &mut Session, config: &Config, format: Format) -> anyhow::Result<Exit> {
-    session.show(lake::tables(config)?);
+    session.show(lake::newest(config, &config.topics)?.0);
     let settings = rustyline::Config::builder()
         .max_history_size(HISTORY_ENTRIES)?
         .history_ignore_dups(true)?

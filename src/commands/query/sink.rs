@@ -1,10 +1,8 @@
 //! Where an answer goes: standard output or a file, as text for people or bytes for programs.
 
-use std::fs::{self, File};
-use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use eventlake_query::Writer;
@@ -12,6 +10,8 @@ use eventlake_query::Writer;
 use super::Format;
 use super::text::Text;
 use crate::cli::{output, usage, visible};
+use crate::commands::sql::outward;
+use crate::commands::unfinished::Unfinished;
 
 #[derive(Clone, Debug)]
 pub enum Destination {
@@ -36,13 +36,6 @@ enum Form {
 enum Target {
     Stdout { is_terminal: bool },
     File(Unfinished),
-}
-
-/// A file under another name until it is complete.
-struct Unfinished {
-    file: Option<File>,
-    written: PathBuf,
-    wanted: PathBuf,
 }
 
 impl Sink {
@@ -85,7 +78,7 @@ impl Sink {
             Format::Csv => eventlake_query::Format::Csv,
             Format::Parquet => eventlake_query::Format::Parquet,
         };
-        let writer = Writer::new(format, columns).map_err(super::outward)?;
+        let writer = Writer::new(format, columns).map_err(outward)?;
         self.form = Some(Form::Bytes(Box::new(writer)));
         Ok(())
     }
@@ -95,7 +88,7 @@ impl Sink {
     pub fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
         let bytes = match self.form.as_mut().expect("begun before rows come") {
             Form::Text(text) => text.write(batch)?.into_bytes(),
-            Form::Bytes(writer) => writer.write(batch).map_err(super::outward)?,
+            Form::Bytes(writer) => writer.write(batch).map_err(outward)?,
         };
         self.put(bytes)
     }
@@ -106,7 +99,7 @@ impl Sink {
         let bytes = match self.form.take() {
             None => Vec::new(),
             Some(Form::Text(text)) => text.finish().into_bytes(),
-            Some(Form::Bytes(writer)) => writer.finish().map_err(super::outward)?,
+            Some(Form::Bytes(writer)) => writer.finish().map_err(outward)?,
         };
         self.put(bytes)?;
         match self.target {
@@ -132,47 +125,6 @@ impl Sink {
             }
             // The table's cells were made visible one by one.
             Format::Table | Format::Csv | Format::Parquet => output::print_bytes(&bytes),
-        }
-    }
-}
-
-impl Unfinished {
-    fn create(wanted: &Path) -> anyhow::Result<Unfinished> {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(
-            wanted
-                .file_name()
-                .ok_or_else(|| usage(format!("--output {}: not the name of a file", wanted.display())))?,
-        );
-        name.push(format!(".{}.part", std::process::id()));
-        let written = wanted.with_file_name(name);
-        let file = File::create(&written).with_context(|| written.display().to_string())?;
-        Ok(Unfinished {
-            file: Some(file),
-            written,
-            wanted: wanted.to_owned(),
-        })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let file = self.file.as_mut().expect("complete only when it is consumed");
-        file.write_all(bytes)
-            .with_context(|| self.written.display().to_string())
-    }
-
-    fn complete(&mut self) -> anyhow::Result<()> {
-        self.file = None;
-        fs::rename(&self.written, &self.wanted).with_context(|| self.wanted.display().to_string())?;
-        self.written = PathBuf::new();
-        Ok(())
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if !self.written.as_os_str().is_empty() {
-            // The answer has failed, and its error is the one to be told.
-            let _ = fs::remove_file(&self.written);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! What a query can see: the configured tables, by the newest commit of each one's log.
+//! What SQL can see: the configured tables, by the newest commit of each one's log.
 
 use std::path::Path;
 
-use eventlake_core::commit::{File, FileSet, Fold, SchemaVersion};
+use arrow::datatypes::SchemaRef;
+use eventlake_core::commit::{CommitNumber, File, FileSet, Fold, SchemaVersion};
 use eventlake_core::config::{Config, TopicConfig};
 use eventlake_core::names::StagingPaths;
 use eventlake_core::schema::EventTime;
@@ -12,29 +13,50 @@ use eventlake_query::{LiveFile, Table};
 
 use crate::transforms;
 
-/// Every table and what it refused, each as of one commit.
+/// What a topic's tables are as of.
+#[derive(Clone, Debug)]
+pub struct AsOf {
+    pub commit: CommitNumber,
+    /// Offsets that Kafka no longer had, in all of the log.
+    pub lost: u64,
+}
+
+/// The tables of these topics and what they refused, and what each topic's are as of, in the same order.
 ///
 /// # Errors
 /// When a log cannot be read or is damaged.
-pub fn tables(config: &Config) -> anyhow::Result<Vec<Table>> {
+pub fn newest<'t>(
+    config: &Config,
+    topics: impl IntoIterator<Item = &'t TopicConfig>,
+) -> anyhow::Result<(Vec<Table>, Vec<AsOf>)> {
     let transforms = transforms::of(config);
-    let mut tables = Vec::with_capacity(2 * config.topics.len());
-    for topic in &config.topics {
+    let (mut tables, mut as_of) = (Vec::new(), Vec::new());
+    for topic in topics {
         let fold = read_fold(&config.lake.checkpoints, &topic.name)?;
         let fold = fold.unwrap_or_else(|| Fold::empty(topic.name.clone()));
         for set in [FileSet::Accepted, FileSet::Rejected] {
             tables.push(table(config, topic, &transforms, &fold, set));
         }
+        as_of.push(AsOf {
+            commit: fold.number(),
+            lost: fold.totals().appended.lost,
+        });
     }
-    Ok(tables)
+    Ok((tables, as_of))
+}
+
+/// The columns of a topic's accepted rows.
+pub fn columns(transforms: &Transforms, topic: &TopicConfig) -> SchemaRef {
+    transforms.rules_of(topic).schema()
 }
 
 fn table(config: &Config, topic: &TopicConfig, transforms: &Transforms, fold: &Fold, set: FileSet) -> Table {
     let (root, columns, event_time) = match set {
-        FileSet::Accepted => {
-            let columns = transforms.rules_of(topic).schema();
-            (&config.lake.data, columns, topic.rules.event_time.clone())
-        }
+        FileSet::Accepted => (
+            &config.lake.data,
+            columns(transforms, topic),
+            topic.rules.event_time.clone(),
+        ),
         FileSet::Rejected => (&config.lake.rejected, rejected::arrow_schema(), EventTime::Kafka),
     };
     let columns_version: SchemaVersion = schema_version(&columns);

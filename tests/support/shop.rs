@@ -93,6 +93,16 @@ pub struct Shop {
     folder: TempDir,
 }
 
+/// A topic of a lake of its own.
+pub struct Topic<'t> {
+    pub name: &'t str,
+    pub schema: &'t str,
+    /// More of its settings, in TOML.
+    pub settings: &'t str,
+    /// Payloads, and Kafka's timestamps in milliseconds.
+    pub records: Vec<(String, i64)>,
+}
+
 /// The lake that cases share which change nothing in it.
 pub fn shared() -> &'static Shop {
     static SHOP: OnceLock<Shop> = OnceLock::new();
@@ -115,10 +125,40 @@ impl Shop {
         shop
     }
 
+    /// A lake of other topics, a partition each: their records, sent at their times, landed in one run.
+    pub fn of(topics: &[Topic<'_>]) -> Shop {
+        let names: Vec<(&str, i32)> = topics.iter().map(|topic| (topic.name, 1)).collect();
+        let broker = BuiltinBroker::start(&names).expect("a broker");
+        let shop = Shop {
+            folder: tempfile::tempdir().expect("a folder"),
+        };
+        let mut text = settings(&broker.brokers());
+        for topic in topics {
+            let name = topic.name;
+            fs::write(shop.path(&format!("{name}.json")), topic.schema).expect("written");
+            text.push_str(&format!(
+                "[[topics]]\nname = \"{name}\"\nschema = \"{name}.json\"\n{}\n",
+                topic.settings
+            ));
+            let producer = producer(&broker);
+            for (payload, millis) in &topic.records {
+                let record = BaseRecord::<str, str>::to(name)
+                    .payload(payload)
+                    .timestamp(*millis);
+                producer.send(record).expect("queued");
+            }
+            producer.flush(Duration::from_secs(30)).expect("delivered");
+        }
+        fs::write(shop.path("eventlake.toml"), text).expect("written");
+        let ended = shop.run(&["ingest", "--until-end"]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        shop
+    }
+
     fn configure(&self, brokers: &str) {
+        let settings = settings(brokers);
         let text = format!(
-            "[kafka]\nbrokers = \"{brokers}\"\n[kafka.properties]\nsession.timeout.ms = 1500\n\
-             [http]\nlisten = \"off\"\n\
+            "{settings}\
              [[topics]]\nname = \"orders\"\nschema = \"orders.json\"\nevent_time = \"at\"\n\
              [[topics]]\nname = \"idle\"\nschema = \"orders.json\"\nevent_time = \"at\"\n"
         );
@@ -204,11 +244,21 @@ impl From<Output> for Ended {
     }
 }
 
-fn send(broker: &BuiltinBroker, ids: std::ops::Range<i64>) {
-    let producer: BaseProducer = ClientConfig::new()
+fn settings(brokers: &str) -> String {
+    format!(
+        "[kafka]\nbrokers = \"{brokers}\"\n[kafka.properties]\nsession.timeout.ms = 1500\n[http]\nlisten = \"off\"\n"
+    )
+}
+
+fn producer(broker: &BuiltinBroker) -> BaseProducer {
+    ClientConfig::new()
         .set("bootstrap.servers", broker.brokers())
         .create()
-        .expect("a producer");
+        .expect("a producer")
+}
+
+fn send(broker: &BuiltinBroker, ids: std::ops::Range<i64>) {
+    let producer = producer(broker);
     for id in ids {
         let payload = Order::new(id).payload();
         let partition = i32::try_from(id).expect("small") % PARTITIONS;
