@@ -4,6 +4,7 @@
 //! `pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit>`, name it in `src/commands/mod.rs`,
 //! add a variant to [`Command`], and an arm to [`Command::run`].
 
+pub mod columns;
 mod errors;
 pub mod failpoints;
 mod logging;

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use super::errors::OutputClosed;
-use super::visible;
+use super::{columns, visible};
 pub use eventlake_core::grouped::grouped as count;
 
 /// `NO_COLOR` (<https://no-color.org>): any value but the empty one turns colours off.
@@ -106,9 +106,9 @@ impl Table {
             .rows
             .iter()
             .filter_map(|row| row.get(column))
-            .map(|cell| visible::columns(cell));
+            .map(|cell| columns::of(cell));
         cells
-            .chain([visible::columns(self.headers[column].name)])
+            .chain([columns::of(self.headers[column].name)])
             .max()
             .unwrap_or(0)
     }
@@ -122,7 +122,7 @@ impl fmt::Display for Table {
             for (column, header) in self.headers.iter().enumerate() {
                 let text = cell(column);
                 // Not by the formatter, which counts characters and not columns.
-                let space = " ".repeat(widths[column].saturating_sub(visible::columns(&text)));
+                let space = " ".repeat(widths[column].saturating_sub(columns::of(&text)));
                 let padded = match header.align {
                     Align::Left => text + &space,
                     Align::Right => space + &text,

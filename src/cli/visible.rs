@@ -6,8 +6,6 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use unicode_width::UnicodeWidthStr as _;
-
 /// Text on one line: control characters and the like as `\n`, `\x1b` or `\u{202e}`. Any other character stays.
 pub fn line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -62,27 +60,6 @@ pub fn cut(text: &str, chars_max: usize) -> String {
         return text.to_owned();
     }
     let kept: String = text.chars().take(chars_max.saturating_sub(1)).collect();
-    format!("{kept}…")
-}
-
-/// The columns of a terminal that a text takes: one for most characters, two for those of East Asia and emoji.
-pub fn columns(text: &str) -> usize {
-    text.width()
-}
-
-/// As [`cut`], to columns of a terminal.
-pub fn fit(text: &str, columns_max: usize) -> String {
-    if columns(text) <= columns_max {
-        return text.to_owned();
-    }
-    let mut kept = String::new();
-    for character in text.chars() {
-        kept.push(character);
-        if columns(&kept) >= columns_max {
-            kept.pop();
-            break;
-        }
-    }
     format!("{kept}…")
 }
 
@@ -223,15 +200,6 @@ mod tests {
         );
         assert_eq!(line("déjà vu, 東京 \\ \"x\""), "déjà vu, 東京 \\ \"x\"");
         assert_eq!(bytes(b"a\xff\xc3\x28\x1b"), "a\\xff\\xc3(\\x1b");
-    }
-
-    #[test]
-    fn wide_characters_take_two_columns() {
-        assert_eq!(["", "aé", "東京"].map(columns), [0, 2, 4]);
-        assert_eq!(fit("東京", 4), "東京");
-        assert_eq!(fit("東京都", 4), "東…");
-        assert_eq!(fit("abcde", 4), "abc…");
-        assert_eq!(fit("東", 1), "…");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::figures::{Column, Duplicates, Kind, Lateness, Moment, TableReport, Unit, Value};
 use crate::cli::output::count;
-use crate::cli::{time, visible};
+use crate::cli::{columns, time, visible};
 
 /// Blocks from nothing to full, in eighths.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -113,7 +113,7 @@ pub fn value(value: &Value, columns_max: usize) -> String {
         Value::Time(Moment(micros)) => return moment(*micros, columns_max),
         Value::Date(days) => time::date(*days),
     };
-    visible::fit(&text, columns_max)
+    columns::fit(&text, columns_max)
 }
 
 /// A time as finely as there is room for: no digit of it is cut off in the middle.
@@ -127,7 +127,7 @@ fn moment(micros: i64, columns_max: usize) -> String {
     ];
     let fitting = lengths.into_iter().filter(|length| *length <= columns_max);
     let coarser = fitting.filter_map(|length| text.get(..length)).next();
-    coarser.map_or_else(|| visible::fit(&text, columns_max), str::to_owned)
+    coarser.map_or_else(|| columns::fit(&text, columns_max), str::to_owned)
 }
 
 /// Where a step of time begins: `2026-11-21 05:00`, `2026-11-21`, `2026-11`, `2026`.

@@ -4,7 +4,7 @@ use super::figures::{Column, Duplicates, Example, Kind, Lateness, Rejected, Repo
 use super::grid::Grid;
 use super::shown;
 use crate::cli::output::{Align, Table, count};
-use crate::cli::visible;
+use crate::cli::{columns, visible};
 
 const WIDTH: usize = 80;
 /// Characters of a column's name.
@@ -172,7 +172,7 @@ impl Page {
                         .map_or("-".to_owned(), |value| shown::value(value, value_max))
                 };
                 rows.row([
-                    visible::fit(&visible::line(&column.name), name_max),
+                    columns::fit(&visible::line(&column.name), name_max),
                     column.kind.as_str().to_owned(),
                     shown::share(column.nulls, table.rows),
                     shown::distinct(column),
@@ -210,8 +210,8 @@ impl Page {
         for column in ordered {
             let name = visible::line(&column.name);
             let name = match column.kind {
-                Kind::List => format!("len({})", visible::fit(&name, 10)),
-                _ => visible::fit(&name, 15),
+                Kind::List => format!("len({})", columns::fit(&name, 10)),
+                _ => columns::fit(&name, 15),
             };
             let mut cells = vec![name];
             // Times and dates are too wide for it, and have their share in the columns above.
@@ -263,7 +263,7 @@ impl Page {
                 reason.code.clone(),
                 match reason.field.as_str() {
                     "" => "(the record)".to_owned(),
-                    field => visible::fit(&visible::line(field), 24),
+                    field => columns::fit(&visible::line(field), 24),
                 },
                 count(reason.rows),
                 shown::share(reason.rows, rejected.rows),
@@ -292,11 +292,11 @@ impl Page {
 
     fn example(&mut self, example: &Example) {
         let place = format!("partition {}, offset {}", example.partition, example.offset);
-        let expected = visible::fit(&visible::line(&example.expected), 44);
+        let expected = columns::fit(&visible::line(&example.expected), 44);
         let found = visible::line(&example.found);
         self.sentence(&format!("  {place}: expected {expected}, found {found}"), 4);
         let payload = format!("  {}", visible::line(&example.payload));
-        let payload = self.paint.with("2", &visible::fit(&payload, WIDTH));
+        let payload = self.paint.with("2", &columns::fit(&payload, WIDTH));
         self.line(&payload);
     }
 
@@ -339,7 +339,7 @@ impl Page {
         let key: Vec<String> = duplicates.key.iter().map(|name| visible::line(name)).collect();
         self.section(
             "DUPLICATES",
-            &visible::fit(&format!("by {}", key.join(", ")), WIDTH - 12),
+            &columns::fit(&format!("by {}", key.join(", ")), WIDTH - 12),
         );
         self.sentence(&shown::duplicates_line(duplicates), 0);
         if duplicates.most.is_empty() {
@@ -348,7 +348,7 @@ impl Page {
         let mut rows = Table::new([("KEY", Align::Left), ("ROWS", Align::Right)]);
         for repeated in &duplicates.most {
             let key: Vec<String> = repeated.key.iter().map(|value| shown::value(value, 30)).collect();
-            rows.row([visible::fit(&key.join(", "), 60), count(repeated.rows)]);
+            rows.row([columns::fit(&key.join(", "), 60), count(repeated.rows)]);
         }
         self.rows(&rows);
     }
@@ -384,12 +384,12 @@ fn top_rows(table: &TableReport, columns: &[&Column], value_max: usize) -> Table
 }
 
 fn name_of(column: &str) -> String {
-    visible::fit(&visible::line(column), NAME_MAX)
+    columns::fit(&visible::line(column), NAME_MAX)
 }
 
 fn fits(rows: &Table) -> bool {
     let text = rows.to_string();
-    text.lines().all(|line| visible::columns(line) <= WIDTH)
+    text.lines().all(|line| columns::of(line) <= WIDTH)
 }
 
 /// A text in lines of at most so many columns, broken at its spaces; lines after the first are set in so far. A word that is longer
@@ -400,7 +400,7 @@ fn wrapped(text: &str, columns_max: usize, indent: usize) -> Vec<String> {
     let mut line = " ".repeat(text.len() - words.len());
     for word in words.split(' ') {
         let is_begun = !line.trim_start().is_empty();
-        if is_begun && visible::columns(&line) + 1 + visible::columns(word) > columns_max {
+        if is_begun && columns::of(&line) + 1 + columns::of(word) > columns_max {
             lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
         } else if is_begun {
             line.push(' ');
@@ -408,7 +408,7 @@ fn wrapped(text: &str, columns_max: usize, indent: usize) -> Vec<String> {
         line.push_str(word);
     }
     lines.push(line);
-    lines.iter().map(|line| visible::fit(line, columns_max)).collect()
+    lines.iter().map(|line| columns::fit(line, columns_max)).collect()
 }
 
 #[cfg(test)]
