@@ -39,7 +39,7 @@ pub fn write_parquet<W: Write + Send>(
     order: Option<&[u32]>,
     footer: Vec<KeyValue>,
 ) -> Result<W, ParquetError> {
-    let properties = properties(&batch.schema(), footer)?;
+    let properties = writer_properties(&batch.schema(), footer)?;
     let options = ArrowWriterOptions::new()
         .with_properties(properties)
         .with_skip_arrow_metadata(true);
@@ -59,7 +59,14 @@ pub fn write_parquet<W: Write + Send>(
     Ok(sink)
 }
 
-fn properties(schema: &SchemaRef, footer: Vec<KeyValue>) -> Result<WriterProperties, ParquetError> {
+/// How rows of a schema are encoded, with these entries in the footer.
+///
+/// # Errors
+/// None that can happen: the level of compression is one that zstd has.
+pub fn writer_properties(
+    schema: &SchemaRef,
+    footer: Vec<KeyValue>,
+) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_statistics_enabled(EnabledStatistics::Page)
