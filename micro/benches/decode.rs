@@ -102,8 +102,11 @@ fn variants(criterion: &mut Criterion, clicks: &Records) {
 }
 
 fn reversed(click: &str) -> String {
-    let members = click.trim_matches(['{', '}']).split(",\"").rev();
-    let quoted = members.map(|member| format!("\"{}", member.trim_start_matches('"')));
+    let members: Vec<&str> = click.trim_matches(['{', '}']).split(",\"").collect();
+    let quoted = members
+        .iter()
+        .rev()
+        .map(|member| format!("\"{}", member.trim_start_matches('"')));
     format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use eventlake_engine::generate::Kind;
-use eventlake_engine::ingest::decode::EventBatch;
 use eventlake_engine::resident::keep_allocator_lean;
 use eventlake_micro::agreement::assert_same;
 use eventlake_micro::decoders::eventlake;

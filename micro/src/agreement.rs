@@ -4,8 +4,8 @@ use arrow::array::{Array, RecordBatch};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::decoders::{
-    arrow_json, columns, eventlake, serde_json, serde_json_owned, simd_json, simd_json_owned, sonic_rs,
-    sonic_rs_owned,
+    arrow_json, columns, eventlake, in_utc, serde_json, serde_json_owned, simd_json, simd_json_owned,
+    sonic_rs, sonic_rs_owned,
 };
 use crate::records::Records;
 use crate::shapes::Shape;
@@ -15,7 +15,7 @@ use crate::shapes::Shape;
 pub fn check<S: Shape>(topic: &str, records: &Records) {
     let ours = accepted(topic, records);
     let same = |contender: &str, theirs: &RecordBatch| assert_same(topic, &ours, contender, theirs);
-    same("arrow-json", &arrow_json(records));
+    same("arrow-json", &in_utc(records, &arrow_json(records)));
     same("serde_json", &columns(records, &serde_json::<S>(records)));
     same(
         "serde_json, owned",

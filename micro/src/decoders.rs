@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow_json::ReaderBuilder;
+use arrow_json::reader::Decoder as ArrowDecoder;
 use eventlake_core::position::{Offset, PartitionId};
 use eventlake_engine::ingest::decode::{Decoder, EventBatch, EventRows, RecordMeta};
 
@@ -36,15 +38,40 @@ pub fn eventlake(records: &Records) -> (EventBatch, usize) {
 /// The Arrow project's own reader, in Arrow columns, times read as such.
 #[must_use]
 pub fn arrow_json(records: &Records) -> RecordBatch {
-    let mut decoder = ReaderBuilder::new(records.schema())
-        .with_batch_size(records.len())
-        .build_decoder()
-        .expect("the schema's types are known");
+    let mut decoder = arrow_decoder(&records.schema(), records.len());
     for record in records.iter() {
         let read = decoder.decode(record).expect(A_RECORD);
         assert_eq!(read, record.len(), "the batch has room for all records");
     }
     decoder.flush().expect(A_RECORD).expect("there are records")
+}
+
+/// Into the same columns, but for the name of the time zone: "UTC" would need the database of all time zones, +00:00 does not.
+fn arrow_decoder(schema: &SchemaRef, rows: usize) -> ArrowDecoder {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
+            let offset = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+            Arc::new(Field::new(field.name(), offset, field.is_nullable()))
+        }
+        _ => Arc::clone(field),
+    });
+    ReaderBuilder::new(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+        .with_batch_size(rows)
+        .build_decoder()
+        .expect("the schema's types are known")
+}
+
+/// What `arrow_json` made, with the time zone's name that eventlake's columns have.
+#[must_use]
+pub fn in_utc(records: &Records, rows: &RecordBatch) -> RecordBatch {
+    let columns = rows.columns().iter().map(|column| match column.data_type() {
+        DataType::Timestamp(..) => {
+            let times = column.as_primitive::<TimestampMicrosecondType>().clone();
+            Arc::new(times.with_timezone("UTC")) as ArrayRef
+        }
+        _ => Arc::clone(column),
+    });
+    RecordBatch::try_new(records.schema(), columns.collect()).expect("columns of the same types")
 }
 
 #[must_use]
@@ -97,13 +124,8 @@ pub fn simd_json_owned<S: Shape>(bytes: &mut [u8], places: &[Range<usize>]) -> V
 /// Structs as the columns that they stand for.
 #[must_use]
 pub fn columns<T: serde::Serialize>(records: &Records, rows: &[T]) -> RecordBatch {
-    let mut decoder = ReaderBuilder::new(Arc::clone(&records.schema()))
-        .with_batch_size(rows.len())
-        .build_decoder()
-        .expect("the schema's types are known");
+    let mut decoder = arrow_decoder(&records.schema(), rows.len());
     decoder.serialize(rows).expect("rows are of the schema");
-    decoder
-        .flush()
-        .expect("rows are of the schema")
-        .expect("there are rows")
+    let made = decoder.flush().expect("rows are of the schema");
+    in_utc(records, &made.expect("there are rows"))
 }

@@ -8,6 +8,7 @@ use eventlake_core::schema::{DecodeRules, compile};
 use eventlake_engine::generate::{Kind, Options, write_lines};
 use eventlake_engine::ingest::decode::arrow_schema;
 
+#[allow(dead_code, reason = "the clicks here are the generator's")]
 #[path = "../../examples/load/events.rs"]
 mod load;
 

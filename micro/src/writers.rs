@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::Schema;
 use eventlake_core::commit::{File as Written, FileSet};
 use eventlake_engine::ingest::decode::EventBatch;
 use eventlake_engine::ingest::{FileFacts, write_set, writer_properties};
@@ -157,5 +159,8 @@ pub fn read(path: &Path) -> (RecordBatch, Vec<String>) {
     let schema = builder.schema().clone();
     let batches: Result<Vec<_>, _> = builder.build().expect(READABLE).collect();
     let rows = concat_batches(&schema, &batches.expect(READABLE)).expect(READABLE);
+    // Without the footer's entries, which only ours has.
+    let schema = Arc::new(Schema::new(schema.fields().clone()));
+    let rows = RecordBatch::try_new(schema, rows.columns().to_vec()).expect(READABLE);
     (rows, encoded)
 }
