@@ -55,7 +55,11 @@ fn topic(criterion: &mut Criterion, name: &str, records: &Records) {
 
     for rows in [&as_they_come, &in_order] {
         ours.clear();
-        let _ = ours.write(rows);
+        let written = ours.write(rows);
+        eprintln!(
+            "{name}: {} bytes a row",
+            written.bytes as f64 / written.rows as f64
+        );
         let (our_rows, our_encodings) = read(&ours.path());
         arrow_sorted(&theirs, rows);
         let (their_rows, their_encodings) = read(&theirs);

@@ -97,7 +97,7 @@ impl Eventlake<'_> {
 /// # Panics
 /// When the file cannot be written.
 pub fn arrow(path: &Path, rows: &RecordBatch) {
-    let properties = writer_properties(&rows.schema(), vec![]).expect("they are good ones");
+    let properties = writer_properties(rows, rows.num_rows(), vec![]).expect("they are good ones");
     let options = ArrowWriterOptions::new()
         .with_properties(properties)
         .with_skip_arrow_metadata(true);

@@ -2,7 +2,7 @@
 //!
 //! The files, in the order of the flow: `source` (records from librdkafka), `decode` and `rejected` (rows),
 //! `buffer` and `split` (rows and the offsets they came from), `pipeline` (the thread that owns a buffer), `time_partitions`,
-//! `encode` and `file_writer` (a sealed buffer to staged files), `open` (a file read back), `committer` (files to a commit),
+//! `distinct`, `encode` and `file_writer` (a sealed buffer to staged files), `open` (a file read back), `committer` (files to a commit),
 //! and around them `assignment`, `start`, `client` and `context` (the consumer group), `rewrite` (files that are gone),
 //! `tidy` (what crashes left), `pause` (what waits), `memory` (the budget), `until_end` (runs that end), `run` (the wiring).
 
@@ -12,6 +12,7 @@ mod client;
 mod committer;
 mod context;
 pub mod decode;
+mod distinct;
 mod encode;
 mod evolution;
 mod file_writer;
