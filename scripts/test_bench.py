@@ -4,6 +4,7 @@
     scripts/test_bench.py       needs duckdb and pyarrow, as in scripts/requirements.txt; neither Kafka nor eventlake
 """
 
+import json
 import pathlib
 import sys
 import tempfile
@@ -16,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "bench"))
 
 import figures  # noqa: E402
 import length  # noqa: E402
+import micro  # noqa: E402
 import size  # noqa: E402
 import stage  # noqa: E402
 
@@ -67,6 +69,32 @@ class Judgement(unittest.TestCase):
         first, second, grown = length.halves(appends, samples)
         self.assertAlmostEqual(second / first, 2.0)
         self.assertAlmostEqual(grown, 1.5)
+
+
+class Micro(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+
+    def test_what_criterion_left_is_read_by_the_row(self):
+        place = self.folder / "decode_clicks/sonic-rs/new"
+        place.mkdir(parents=True)
+        benchmark = {"group_id": "decode/clicks", "function_id": "sonic-rs", "throughput": {"Elements": 100}}
+        (place / "benchmark.json").write_text(json.dumps(benchmark))
+        (place / "estimates.json").write_text(json.dumps({"median": {"point_estimate": 5000.0}}))
+        self.assertEqual(micro.measurements(self.folder), {("decode/clicks", "sonic-rs"): 50.0})
+
+    def test_a_contender_that_is_faster_is_a_target_missed(self):
+        runs = [{("decode/x", "eventlake"): 3.0, ("decode/x", "fast"): 2.0, ("decode/x", "slow"): 6.0}]
+        verdicts = {figure.what: (figure.values, figure.verdict) for figure in micro.compared(runs, judged=True)}
+        self.assertEqual(verdicts["decode x: over fast"], ([1.5], "missed"))
+        self.assertEqual(verdicts["decode x: over slow"], ([0.5], "met"))
+        self.assertEqual(verdicts["decode x: eventlake"], ([3.0], ""))
+
+    def test_a_run_that_measured_nothing_is_refused(self):
+        with self.assertRaises(SystemExit):
+            micro.compared([{}], judged=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
     scripts/bench.sh --quick               every case with few events, whether it works: nothing is judged
     scripts/bench.sh --production          10-second rolls under a steady half load for 10 minutes
     scripts/bench.sh --peers spark,python  what users would pick instead, on the same topic
+    scripts/bench.sh --only micro          decoding and writing files alone, beside other libraries: minutes, no Kafka
     scripts/bench.sh --only build          a first build, beside the same tree at plain release settings: an hour
 
 It starts a Kafka of its own (or takes --brokers), loads each topic once, runs what it compares in turn, checks that
@@ -13,6 +14,7 @@ every event is in exactly one row, and prints a table, or JSON, on stdout. Needs
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 import shutil
@@ -25,6 +27,7 @@ import building  # noqa: E402
 import cost  # noqa: E402
 import figures  # noqa: E402
 import length  # noqa: E402
+import micro  # noqa: E402
 import peers  # noqa: E402
 import size  # noqa: E402
 import starting  # noqa: E402
@@ -43,7 +46,8 @@ CASES = {
     "memory": length.memory,
     "proof": length.proof,
 }
-OTHERS = {"production": steady.production, "build": building.build}
+OTHERS = {"production": steady.production, "micro": micro.micro, "build": building.build}
+WITHOUT_KAFKA = {"micro", "build"}
 
 
 def names(allowed):
@@ -80,7 +84,7 @@ class Scale:
     """How much of everything."""
 
     def __init__(self, given):
-        quick = given.quick
+        self.quick = quick = given.quick
         self.events = given.events or (40_000 if quick else 4_000_000)
         self.runs = given.runs or (1 if quick else 5)
         self.long_runs = min(self.runs, 3)
@@ -111,9 +115,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix="eventlake-bench.") as temporary:
         work = pathlib.Path(given.work or temporary).resolve()
         work.mkdir(parents=True, exist_ok=True)
-        with Broker(given.brokers, work) as brokers:
+        cases = chosen(given)
+        needs_kafka = given.peers or set(cases) - WITHOUT_KAFKA
+        with Broker(given.brokers, work) if needs_kafka else contextlib.nullcontext() as brokers:
             stage = Stage(work / "lakes", brokers)
-            for case in chosen(given):
+            for case in cases:
                 stage.say(case)
                 found += told(stage, {**CASES, **OTHERS}[case](stage, scale))
                 for folder in stage.work.glob("lake-*"):

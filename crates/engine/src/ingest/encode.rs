@@ -4,7 +4,7 @@ use std::io::Write;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -12,6 +12,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+
+use super::distinct::distinct_columns;
 
 /// Rows copied into event-time order at a time: bounds the memory that sorting a roll takes.
 const CHUNK_ROWS: usize = 16 * 1024;
@@ -39,7 +41,8 @@ pub fn write_parquet<W: Write + Send>(
     order: Option<&[u32]>,
     footer: Vec<KeyValue>,
 ) -> Result<W, ParquetError> {
-    let properties = properties(&batch.schema(), footer)?;
+    let rows = order.map_or(batch.num_rows(), <[u32]>::len);
+    let properties = writer_properties(batch, rows, footer)?;
     let options = ArrowWriterOptions::new()
         .with_properties(properties)
         .with_skip_arrow_metadata(true);
@@ -59,14 +62,25 @@ pub fn write_parquet<W: Write + Send>(
     Ok(sink)
 }
 
-fn properties(schema: &SchemaRef, footer: Vec<KeyValue>) -> Result<WriterProperties, ParquetError> {
+/// How a file of so many rows of a batch is encoded, with these entries in the footer.
+///
+/// # Errors
+/// None that can happen: the level of compression is one that zstd has.
+pub fn writer_properties(
+    batch: &RecordBatch,
+    rows: usize,
+    footer: Vec<KeyValue>,
+) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_created_by(CREATED_BY.to_owned())
         .set_key_value_metadata(Some(footer));
-    for path in delta_columns(schema.fields()) {
+    for path in distinct_columns(batch, rows) {
+        builder = builder.set_column_dictionary_enabled(path, false);
+    }
+    for path in delta_columns(batch.schema().fields()) {
         builder = builder
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
