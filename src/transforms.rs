@@ -4,20 +4,17 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use eventlake_core::config::{Config, SqlText, TransformConfig, TransformFault, TransformPart};
+use eventlake_core::config::{Config, TransformConfig, TransformFault};
 use eventlake_core::schema::DecodeRules;
 use eventlake_core::violation::Verdict;
 use eventlake_engine::ingest::decode::{TRACED_COLUMNS, arrow_schema};
 use eventlake_engine::ingest::{Transform, Transforms};
-use eventlake_query::{Frame, Piece, RowTransform, TransformError};
+use eventlake_query::{Frame, RowTransform, TransformError};
 
 /// What is wrong with a transform, each fault with its place in the SQL.
 pub fn check(transform: &TransformConfig, rules: &DecodeRules) -> Vec<TransformFault> {
     let fault = |error: TransformError| TransformFault {
-        part: match error.piece {
-            Piece::Select => TransformPart::Select,
-            Piece::Where => TransformPart::Where,
-        },
+        part: error.part,
         at: error.fault.place(),
         message: error.fault.on_one_line(),
     };
@@ -48,9 +45,9 @@ fn compile(transform: &TransformConfig, rules: &DecodeRules) -> Result<RowTransf
         traced: TRACED_COLUMNS,
         event_time: rules.event_time.field().map(str::to_owned),
     };
-    let text = |piece: &Option<SqlText>| piece.as_ref().map(|sql| sql.text.clone());
-    let (select, condition) = (text(&transform.select), text(&transform.condition));
-    RowTransform::compile(select.as_deref(), condition.as_deref(), &frame)
+    let [select, condition] =
+        [&transform.select, &transform.condition].map(|sql| sql.as_ref().map(|sql| sql.text.as_str()));
+    RowTransform::compile(select, condition, &frame)
 }
 
 #[derive(Debug)]

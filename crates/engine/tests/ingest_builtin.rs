@@ -208,22 +208,10 @@ fn a_stop_commits_what_was_read() {
     lake.config.lake.roll_interval = Duration::from_secs(600);
     produce(&broker, "one", 0..500);
     produce(&broker, "two", 0..300);
-    let stop = Arc::new(AtomicBool::new(false));
-    let telemetry = telemetry(&lake.config);
-    let running = {
-        let (config, stop, telemetry) = (lake.config.clone(), Arc::clone(&stop), Arc::clone(&telemetry));
-        std::thread::spawn(move || {
-            ingest::run(
-                &config,
-                &Transforms::default(),
-                IngestOptions::default(),
-                &telemetry,
-                &stop,
-            )
-        })
-    };
+    let running = start(&lake.config);
     let consumed = || {
-        telemetry
+        running
+            .telemetry
             .snapshot()
             .topics
             .iter()
@@ -241,8 +229,8 @@ fn a_stop_commits_what_was_read() {
         rows(&lake.config.lake.data).is_empty(),
         "nothing rolls before the interval"
     );
-    stop.store(true, Ordering::Relaxed);
-    running.join().expect("no panic").expect("it ends well");
+    running.stop.store(true, Ordering::Relaxed);
+    running.thread.join().expect("no panic").expect("it ends well");
     let all = rows(&lake.config.lake.data).len() + rows(&lake.config.lake.rejected).len();
     assert_eq!(all, 800);
 }

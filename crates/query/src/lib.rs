@@ -29,4 +29,4 @@ pub use lake::{LiveFile, Table};
 pub use output::{Format, Writer};
 pub use session::{Limits, Session};
 pub use statement::{Split, split};
-pub use transform::{Frame, Piece, RowTransform, TransformError};
+pub use transform::{Frame, RowTransform, TransformError};

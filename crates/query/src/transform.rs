@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
+use eventlake_core::config::TransformPart;
 
 use crate::fault::Fault;
 
@@ -36,18 +37,11 @@ impl Frame {
     }
 }
 
-/// One of the two pieces of SQL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece {
-    Select,
-    Where,
-}
-
 /// Why a transform cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault}")]
 pub struct TransformError {
-    pub piece: Piece,
+    pub part: TransformPart,
     pub fault: Fault,
 }
 

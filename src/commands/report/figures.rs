@@ -112,6 +112,14 @@ pub struct TableReport {
     pub lost: u64,
 }
 
+impl TableReport {
+    /// The columns whose values have an order, and so quantiles.
+    pub fn ordered(&self) -> Vec<&Column> {
+        let columns = self.columns.iter();
+        columns.filter(|column| column.quantiles.is_some()).collect()
+    }
+}
+
 /// Something that a reader should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {

@@ -155,11 +155,7 @@ fn columns(text: &mut String, table: &TableReport) {
 }
 
 fn distributions(text: &mut String, table: &TableReport) {
-    let ordered: Vec<&Column> = table
-        .columns
-        .iter()
-        .filter(|column| column.quantiles.is_some())
-        .collect();
+    let ordered = table.ordered();
     if ordered.is_empty() {
         return;
     }

@@ -188,11 +188,7 @@ impl Page {
     }
 
     fn numbers(&mut self, table: &TableReport) {
-        let ordered: Vec<&Column> = table
-            .columns
-            .iter()
-            .filter(|column| column.quantiles.is_some())
-            .collect();
+        let ordered = table.ordered();
         if ordered.is_empty() {
             return;
         }

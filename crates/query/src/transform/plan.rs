@@ -16,9 +16,10 @@ use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, SelectItem, SetExpr, Stat
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
+use eventlake_core::config::TransformPart;
 use eventlake_core::schema::name_fault;
 
-use super::{Column, Frame, Piece, RowTransform, TransformError, types};
+use super::{Column, Frame, RowTransform, TransformError, types};
 use crate::expression;
 use crate::fault::{Fault, quoted};
 use crate::statement::DEPTH_MAX;
@@ -32,15 +33,15 @@ pub(super) fn compile(
     frame: &Frame,
 ) -> Result<RowTransform, Vec<TransformError>> {
     let planner = Planner::new(frame);
-    let fault = |piece| move |fault: Fault| TransformError { piece, fault };
+    let fault = |part| move |fault: Fault| TransformError { part, fault };
     // Each piece is planned by itself, so that it is known whose fault a fault is.
     let condition = condition
         .map(|sql| planner.condition(sql))
         .transpose()
-        .map_err(fault(Piece::Where));
+        .map_err(fault(TransformPart::Where));
     let columns = planner
         .columns(select.unwrap_or("*"))
-        .map_err(fault(Piece::Select));
+        .map_err(fault(TransformPart::Select));
     match (condition, columns) {
         (Ok(condition), Ok(columns)) => Ok(assemble(condition, columns, frame)),
         (condition, columns) => Err(condition.err().into_iter().chain(columns.err()).collect()),

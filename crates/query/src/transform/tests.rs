@@ -296,7 +296,7 @@ fn types_are_those_that_every_reader_takes() {
 
 #[test]
 fn what_cannot_be_a_transform_is_refused_with_its_place() {
-    let (select, condition) = (Piece::Select, Piece::Where);
+    let (select, condition) = (TransformPart::Select, TransformPart::Where);
     for (piece, sql, place, words) in [
         (select, "*, emial", Some((1, 4)), "did you mean email?"),
         (
@@ -357,13 +357,13 @@ fn what_cannot_be_a_transform_is_refused_with_its_place() {
         (condition, "id >", None, "expected"),
     ] {
         let compiled = match piece {
-            Piece::Select => RowTransform::compile(Some(sql), None, &frame()),
-            Piece::Where => RowTransform::compile(None, Some(sql), &frame()),
+            TransformPart::Select => RowTransform::compile(Some(sql), None, &frame()),
+            TransformPart::Where => RowTransform::compile(None, Some(sql), &frame()),
         };
         let errors = compiled.expect_err(sql);
         assert_eq!(errors.len(), 1, "{sql}: {errors:#?}");
         let line = errors[0].fault.on_one_line();
-        assert_eq!(errors[0].piece, piece, "{sql}");
+        assert_eq!(errors[0].part, piece, "{sql}");
         assert!(line.to_lowercase().contains(words), "{sql}: {line}");
         assert!(!line.contains('\n'), "{sql}: {line}");
         if place.is_some() {
