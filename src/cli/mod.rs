@@ -194,6 +194,7 @@ impl Global {
             read: &read_text,
             property: &property::check,
             transform: &transforms::check,
+            view: &|_, _| Vec::new(),
         };
         config::resolve_in(&text, &self.config, &around)
             .map_err(|faults| ConfigRefused::new(&self.config, faults))

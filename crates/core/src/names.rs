@@ -36,6 +36,11 @@ checked_text! {
     TableName, BadName, |text| refused(text, table_fault(text))
 }
 
+checked_text! {
+    /// A view's name, which its state's folder and its rows elsewhere carry: a table's name without `.` and `-`.
+    ViewName, BadName, |text| refused(text, view_fault(text))
+}
+
 fn refused(name: &str, reason: Option<&'static str>) -> Result<(), BadName> {
     match reason {
         None => Ok(()),
@@ -65,5 +70,12 @@ fn table_fault(text: &str) -> Option<&'static str> {
     topic_fault(text).or_else(|| {
         text.starts_with(['.', '_'])
             .then_some("readers of a lake pass over names that begin with '.' or '_'")
+    })
+}
+
+fn view_fault(text: &str) -> Option<&'static str> {
+    table_fault(text).or_else(|| {
+        text.contains(['.', '-'])
+            .then_some("only ASCII letters, digits and '_' are allowed")
     })
 }

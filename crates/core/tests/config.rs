@@ -92,6 +92,7 @@ impl Case {
                 read: &read,
                 property: &property,
                 transform: &transform,
+                view: &|_, _| Vec::new(),
             },
         )
     }

@@ -83,6 +83,7 @@ fn lake(broker: &BuiltinBroker, topics: &[&str]) -> Lake {
             listen: ListenAddress::Off,
         },
         topics: topics.iter().map(topic).collect(),
+        views: Vec::new(),
         warnings: Vec::new(),
     };
     Lake {

@@ -12,6 +12,7 @@ mod resolved;
 mod settings;
 mod transform;
 mod values;
+mod views;
 mod written;
 
 use std::path::Path;
@@ -29,6 +30,7 @@ pub use resolved::{
 };
 pub use settings::{SETTINGS, Section, Setting, nearest};
 pub use transform::{SqlText, TransformConfig, TransformFault, TransformPart};
+pub use views::{OutputConfig, Secret, ViewConfig, ViewFault, ViewStart, WindowConfig};
 
 use fault::Places;
 use reader::Reader;
@@ -43,6 +45,8 @@ pub struct Surroundings<'a> {
     pub property: &'a dyn Fn(&str, &str) -> Result<(), String>,
     /// What is wrong with a transform of events that are decoded by these rules.
     pub transform: &'a dyn Fn(&TransformConfig, &DecodeRules) -> Vec<TransformFault>,
+    /// What is wrong with a view of the tables of these topics.
+    pub view: &'a dyn Fn(&ViewConfig, &[TopicConfig]) -> Vec<ViewFault>,
 }
 
 /// Reads a duration as the configuration writes it: `500ms`, `10s`, `1h30m`.
@@ -73,6 +77,7 @@ pub fn resolve(
             read,
             property: &|_, _| Ok(()),
             transform: &|_, _| Vec::new(),
+            view: &|_, _| Vec::new(),
         },
     )
 }

@@ -44,6 +44,7 @@ pub(super) fn resolve(
         lake,
         http,
         topics,
+        views: Vec::new(),
         warnings,
     }
 }

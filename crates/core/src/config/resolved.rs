@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Fault;
 use super::properties::Properties;
 use super::transform::TransformConfig;
+use super::views::ViewConfig;
 use crate::names::{TableName, TopicName};
 use crate::schema::DecodeRules;
 
@@ -18,6 +19,7 @@ pub struct Config {
     pub lake: LakeConfig,
     pub http: HttpConfig,
     pub topics: Vec<TopicConfig>,
+    pub views: Vec<ViewConfig>,
     /// What is allowed and yet worth a word, in the file's order.
     pub warnings: Vec<Fault>,
 }

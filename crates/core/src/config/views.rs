@@ -1,0 +1,118 @@
+//! Live views as configured: SQL over tables, when it is worked out, and where its rows go.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::transform::SqlText;
+use crate::names::ViewName;
+
+/// One `[[views]]` table.
+#[derive(Clone, Debug)]
+pub struct ViewConfig {
+    pub name: ViewName,
+    pub sql: SqlText,
+    /// None: over all rows ever committed.
+    pub window: Option<WindowConfig>,
+    /// How long it waits at least between two emissions; none: with each commit.
+    pub every: Option<Duration>,
+    pub start: ViewStart,
+    /// Groups that its state may hold.
+    pub groups_max: u64,
+    pub outputs: Vec<OutputConfig>,
+}
+
+/// Windows on event time: one of `size` begins at every multiple of `slide` since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowConfig {
+    pub size: Duration,
+    /// Equal to the size: tumbling. Never longer than the size.
+    pub slide: Duration,
+    /// How long after its end a window takes rows that come late.
+    pub lateness: Duration,
+}
+
+/// Which rows a view that was never seen before begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewStart {
+    /// All rows that the lake holds.
+    Lake,
+    /// Those that are committed from now on.
+    Now,
+}
+
+/// Where a view's rows go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputConfig {
+    /// A table on standard output.
+    Console {
+        rows_max: u64,
+    },
+    /// One JSON object a row and line; the file is replaced as a whole.
+    Json {
+        path: PathBuf,
+    },
+    /// One JSON object a row and line, appended.
+    JsonLines {
+        path: PathBuf,
+    },
+    /// A line a row, appended after a line of names.
+    Csv {
+        path: PathBuf,
+    },
+    Postgres {
+        url: Secret,
+        table: String,
+    },
+    Webhook {
+        url: Secret,
+        /// What the body is signed with.
+        secret: Option<Secret>,
+    },
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    #[must_use]
+    pub fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
+    /// The text itself, for whoever it is meant for.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl OutputConfig {
+    /// As the configuration calls it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Console { .. } => "console",
+            Self::Json { .. } => "json",
+            Self::JsonLines { .. } => "jsonl",
+            Self::Csv { .. } => "csv",
+            Self::Postgres { .. } => "postgres",
+            Self::Webhook { .. } => "webhook",
+        }
+    }
+}
+
+/// A fault of a view's SQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewFault {
+    /// Line and column in the text, from 1, the column in characters; none where no place can be named.
+    pub at: Option<(usize, usize)>,
+    pub message: String,
+}
