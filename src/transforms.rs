@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use eventlake_core::config::{Config, TransformConfig, TransformFault};
+use eventlake_core::config::{Config, TopicConfig, TransformConfig, TransformFault};
 use eventlake_core::schema::DecodeRules;
 use eventlake_core::violation::Verdict;
 use eventlake_engine::ingest::decode::{TRACED_COLUMNS, arrow_schema};
@@ -37,6 +37,14 @@ pub fn of(config: &Config) -> Transforms {
         }
     }
     transforms
+}
+
+/// The columns of a topic's accepted rows; None where its transform is at fault.
+pub fn columns(topic: &TopicConfig) -> Option<SchemaRef> {
+    match &topic.transform {
+        None => Some(arrow_schema(&topic.rules)),
+        Some(transform) => Some(compile(transform, &topic.rules).ok()?.schema()),
+    }
 }
 
 fn compile(transform: &TransformConfig, rules: &DecodeRules) -> Result<RowTransform, Vec<TransformError>> {

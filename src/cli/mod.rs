@@ -9,6 +9,7 @@ mod errors;
 pub mod failpoints;
 mod logging;
 pub mod output;
+pub mod rows;
 pub mod signals;
 pub mod time;
 pub mod visible;
@@ -21,7 +22,7 @@ use eventlake_core::config::{self, Config, Surroundings};
 use eventlake_engine::kafka::property;
 
 use crate::commands;
-use crate::transforms;
+use crate::{transforms, views};
 pub use errors::{ConfigRefused, report as report_error, usage};
 
 const AFTER_HELP: &str = "\
@@ -194,7 +195,7 @@ impl Global {
             read: &read_text,
             property: &property::check,
             transform: &transforms::check,
-            view: &|_, _| Vec::new(),
+            view: &views::check,
         };
         config::resolve_in(&text, &self.config, &around)
             .map_err(|faults| ConfigRefused::new(&self.config, faults))

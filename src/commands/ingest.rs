@@ -10,6 +10,7 @@ use eventlake_engine::telemetry::{Telemetry, Work};
 use crate::cli::{Exit, Global, failpoints, signals};
 use crate::server;
 use crate::transforms;
+use crate::views::Views;
 
 /// Lands the configured topics in the lake, exactly once.
 ///
@@ -50,7 +51,8 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         config.lake.data.display(),
         config.lake.roll_interval.as_secs_f64(),
     );
-    ingest::run_with(
+    let views = Views::start(&config, &telemetry)?;
+    let ingested = ingest::run_with(
         &config,
         &transforms::of(&config),
         IngestOptions {
@@ -59,7 +61,11 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         &telemetry,
         &stop,
         &failpoints,
-    )?;
+    );
+    if let Some(views) = views {
+        views.finish();
+    }
+    ingested?;
     server.stop();
     if args.stage_times {
         tell_stage_times(&telemetry);

@@ -3,7 +3,6 @@
 mod complete;
 mod shell;
 mod sink;
-mod text;
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _};

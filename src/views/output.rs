@@ -1,8 +1,18 @@
-//! What an output of a view is told, and what it promises.
+//! What an output of a view is told, and what it promises; and the outputs there are.
 
+mod console;
+mod json_file;
+mod lines;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use eventlake_core::config::OutputConfig;
 use eventlake_core::names::ViewName;
+use eventlake_query::Format;
 
 /// What an output is to show from now on.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +25,8 @@ pub struct Emission<'e> {
     pub key: &'e [usize],
     pub rows: &'e [RecordBatch],
     pub covers: Covers,
+    /// Of windows: when each begins whose rows these are, in microseconds since 1970. One of them may have none.
+    pub windows: &'e [i64],
 }
 
 /// What rows of an emission stand for.
@@ -30,7 +42,7 @@ pub enum Covers {
 }
 
 /// Where an output stands after an emission, in its own words: kept with the view's state, and handed back to it.
-pub type Mark = Option<u64>;
+pub type Mark = Option<i64>;
 
 /// Where a view's rows go.
 pub trait Output: Send {
@@ -39,4 +51,24 @@ pub trait Output: Send {
     /// # Errors
     /// When it cannot now; it is asked again later, with these rows and newer ones.
     fn emit(&mut self, emission: &Emission<'_>, mark: Mark) -> anyhow::Result<Mark>;
+}
+
+/// The output that is configured.
+pub fn open(config: &OutputConfig) -> Box<dyn Output> {
+    match config {
+        OutputConfig::Console { rows_max } => Box::new(console::Console::new(*rows_max)),
+        OutputConfig::Json { path } => Box::new(json_file::JsonFile::new(path.clone())),
+        OutputConfig::JsonLines { path } => Box::new(lines::Lines::new(path.clone(), Format::JsonLines)),
+        OutputConfig::Csv { path } => Box::new(lines::Lines::new(path.clone(), Format::Csv)),
+        OutputConfig::Postgres { .. } | OutputConfig::Webhook { .. } => todo!(),
+    }
+}
+
+fn create_folder_of(path: &Path) -> anyhow::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            fs::create_dir_all(folder).with_context(|| folder.display().to_string())
+        }
+        _ => Ok(()),
+    }
 }

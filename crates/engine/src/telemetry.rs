@@ -8,6 +8,7 @@
 mod counts;
 mod rate;
 mod snapshot;
+mod views;
 mod work;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use snapshot::{
     KafkaSnapshot, LastCommit, MemorySnapshot, PartitionSnapshot, TelemetrySnapshot, TopicSnapshot,
 };
 
+pub use views::{OutputSnapshot, ViewSnapshot, ViewState};
 pub use work::Work;
 
 use counts::AtomicCodeCounts;
@@ -99,6 +101,7 @@ pub struct Telemetry {
     /// Set by the first assignment, an empty one too.
     assigned: AtomicBool,
     stopping: AtomicBool,
+    views: Mutex<Vec<ViewSnapshot>>,
 }
 
 impl Telemetry {
@@ -123,7 +126,13 @@ impl Telemetry {
             kafka: Mutex::new(KafkaState::Connecting),
             assigned: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            views: Mutex::new(Vec::new()),
         }
+    }
+
+    /// How the views are doing now.
+    pub fn set_views(&self, views: Vec<ViewSnapshot>) {
+        *held(&self.views) = views;
     }
 
     #[must_use]

@@ -8,8 +8,8 @@ use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Column, ColumnStatistics, DFSchema, Result, ScalarValue, Statistics};
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::physical_optimizer::pruning::{PruningPredicateBuilder, PruningStatistics};
 use eventlake_core::commit::File;
 use eventlake_core::config::EventTimeUnit;
@@ -17,10 +17,11 @@ use eventlake_core::schema::EventTime;
 
 use crate::lake::Table;
 use crate::table::{DATE, HOUR};
+use crate::view::Span;
 
-const KAFKA_PARTITION: &str = "_kafka_partition";
-const KAFKA_OFFSET: &str = "_kafka_offset";
-const KAFKA_TIMESTAMP: &str = "_kafka_timestamp";
+pub(crate) const KAFKA_PARTITION: &str = "_kafka_partition";
+pub(crate) const KAFKA_OFFSET: &str = "_kafka_offset";
+pub(crate) const KAFKA_TIMESTAMP: &str = "_kafka_timestamp";
 const MICROS_AN_HOUR: i64 = 3_600_000_000;
 const MICROS_A_DAY: i64 = 24 * MICROS_AN_HOUR;
 
@@ -107,6 +108,36 @@ fn bounds(
     }
 }
 
+/// What holds of the rows of this time and no others.
+pub(crate) fn within(table: &Table, span: Span) -> Expr {
+    let name = table.event_time.field().unwrap_or(KAFKA_TIMESTAMP);
+    let bound = |micros: i64| match &table.event_time {
+        EventTime::Integer { .. } => {
+            // The first whole unit that is not before it.
+            let unit = micros_a_unit(&table.event_time);
+            lit(-(-micros).div_euclid(unit))
+        }
+        EventTime::Kafka | EventTime::DateTime { .. } => lit(ScalarValue::TimestampMicrosecond(
+            Some(micros),
+            Some("UTC".into()),
+        )),
+    };
+    let time = || Expr::Column(Column::new_unqualified(name));
+    time().gt_eq(bound(span.from)).and(time().lt(bound(span.until)))
+}
+
+/// Microseconds in what the column of an event time counts.
+pub(crate) fn micros_a_unit(event_time: &EventTime) -> i64 {
+    match event_time {
+        EventTime::Kafka | EventTime::DateTime { .. } => 1,
+        EventTime::Integer { unit, .. } => match unit {
+            EventTimeUnit::Seconds => 1_000_000,
+            EventTimeUnit::Millis => 1_000,
+            EventTimeUnit::Micros => 1,
+        },
+    }
+}
+
 fn twice(value: ScalarValue) -> (ScalarValue, ScalarValue) {
     (value.clone(), value)
 }
@@ -114,14 +145,9 @@ fn twice(value: ScalarValue) -> (ScalarValue, ScalarValue) {
 /// A time as its column holds it. None for a column that no longer is what the times were taken from.
 fn time_value(event_time: &EventTime, data_type: &DataType, micros: i64) -> Option<ScalarValue> {
     match (event_time, data_type) {
-        (EventTime::Integer { unit, .. }, DataType::Int64) => {
-            let micros_a_unit = match unit {
-                EventTimeUnit::Seconds => 1_000_000,
-                EventTimeUnit::Millis => 1_000,
-                EventTimeUnit::Micros => 1,
-            };
-            Some(ScalarValue::Int64(Some(micros.div_euclid(micros_a_unit))))
-        }
+        (EventTime::Integer { .. }, DataType::Int64) => Some(ScalarValue::Int64(Some(
+            micros.div_euclid(micros_a_unit(event_time)),
+        ))),
         (EventTime::Kafka | EventTime::DateTime { .. }, DataType::Timestamp(TimeUnit::Microsecond, zone)) => {
             Some(ScalarValue::TimestampMicrosecond(Some(micros), zone.clone()))
         }

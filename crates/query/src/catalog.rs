@@ -6,9 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::logical_expr::LogicalPlanBuilder;
 
+use crate::bounds;
 use crate::lake::{ACCEPTED, REJECTED, Table};
 use crate::table::LakeTable;
+use crate::view::Span;
 
 /// What a query may put before a schema's name.
 pub(crate) const CATALOG: &str = "eventlake";
@@ -20,11 +24,12 @@ pub(crate) struct LakeCatalog {
 
 #[derive(Debug, Default)]
 struct LakeSchema {
-    tables: BTreeMap<String, Arc<LakeTable>>,
+    tables: BTreeMap<String, Arc<dyn TableProvider>>,
 }
 
 impl LakeCatalog {
-    pub fn new(tables: Vec<Table>) -> LakeCatalog {
+    /// These tables; of each only the rows of the span, where there is one.
+    pub fn new(tables: Vec<Table>, span: Option<Span>) -> LakeCatalog {
         let mut schemas = BTreeMap::from([
             (ACCEPTED, LakeSchema::default()),
             (REJECTED, LakeSchema::default()),
@@ -34,13 +39,31 @@ impl LakeCatalog {
                 .get_mut(table.schema_name())
                 .expect("one of the two schemas");
             let name = table.name.to_string();
-            schema.tables.insert(name, Arc::new(LakeTable::new(table)));
+            let provider: Arc<dyn TableProvider> = match span {
+                None => Arc::new(LakeTable::new(table)),
+                Some(span) => within(table, span),
+            };
+            schema.tables.insert(name, provider);
         }
         let shared = |(name, schema)| (name, Arc::new(schema));
         LakeCatalog {
             schemas: schemas.into_iter().map(shared).collect(),
         }
     }
+}
+
+/// A table with nothing in it but the rows of this time.
+fn within(table: Table, span: Span) -> Arc<dyn TableProvider> {
+    let condition = bounds::within(&table, span);
+    let name = table.full_name();
+    let source = provider_as_source(Arc::new(LakeTable::new(table)));
+    let plan = LogicalPlanBuilder::scan(name, source, None)
+        .and_then(|scan| scan.filter(condition))
+        .and_then(LogicalPlanBuilder::build);
+    Arc::new(ViewTable::new(
+        plan.expect("every table has its event time as a column"),
+        None,
+    ))
 }
 
 impl CatalogProvider for LakeCatalog {
@@ -62,7 +85,7 @@ impl SchemaProvider for LakeSchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let table = self.tables.get(name);
-        Ok(table.map(|table| Arc::clone(table) as Arc<dyn TableProvider>))
+        Ok(table.cloned())
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -20,6 +20,7 @@ mod statement;
 mod store;
 mod table;
 mod transform;
+mod view;
 
 pub use answer::Answer;
 pub use condition::Condition;
@@ -30,3 +31,4 @@ pub use output::{Format, Writer};
 pub use session::{Limits, Session};
 pub use statement::{Split, split};
 pub use transform::{Frame, RowTransform, TransformError};
+pub use view::{EventTimes, Groups, KAFKA_GENERATION, Span, View, ViewKind, WINDOW_END, WINDOW_START};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -26,6 +27,7 @@ use crate::lake::{ACCEPTED, Table};
 use crate::statement;
 use crate::store::LakeStore;
 use crate::table::{STORE, location};
+use crate::view::Span;
 
 /// Planning walks deep trees.
 const STACK_BYTES: usize = 8 << 20;
@@ -111,11 +113,34 @@ impl Session {
 
     /// Queries see these tables from now on, as they are described here.
     pub fn show(&mut self, tables: Vec<Table>) {
+        self.present(tables, None);
+    }
+
+    /// As [`Session::show`], but of each table only the rows of this time.
+    pub(crate) fn show_within(&mut self, tables: Vec<Table>, span: Span) {
+        self.present(tables, Some(span));
+    }
+
+    fn present(&mut self, tables: Vec<Table>, span: Option<Span>) {
         self.known = Known::of(&tables);
         let files = tables.iter().flat_map(|table| &table.files);
         self.inner.store.hold(files.map(|live| (location(live), live)));
-        let catalog = Arc::new(LakeCatalog::new(tables));
+        let catalog = Arc::new(LakeCatalog::new(tables, span));
         self.inner.context.register_catalog(CATALOG, catalog);
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// The tables shown, as a query names them.
+    pub(crate) fn tables(&self) -> &[String] {
+        &self.known.tables
+    }
+
+    /// Waits for what the session's threads do.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime().block_on(work)
     }
 
     /// Starts a query. Its rows come by [`Answer::next`].
@@ -202,6 +227,17 @@ impl Inner {
         sql: &str,
         known: &[String],
     ) -> Result<LogicalPlan, QueryError> {
+        let plan = self.logical(statement, sql, known).await?;
+        self.optimize(plan, sql)
+    }
+
+    /// A statement to what it says.
+    pub async fn logical(
+        &self,
+        statement: Statement,
+        sql: &str,
+        known: &[String],
+    ) -> Result<LogicalPlan, QueryError> {
         let state = self.context.state();
         let references = state.resolve_table_references(&statement).unwrap_or_default();
         let planned = state.statement_to_plan(statement).await;
@@ -224,9 +260,20 @@ impl Inner {
         if only_reads.verify_plan(&plan).is_err() {
             return Err(QueryError::Sql(statement::refused(sql)));
         }
-        // Types are settled when it is optimised: most of what is left to find is found here.
-        let plan = state.optimize(&plan);
+        Ok(plan)
+    }
+
+    /// What it says to how it is done. Types are settled here, so most of what is left to find is found here.
+    pub fn optimize(&self, plan: LogicalPlan, sql: &str) -> Result<LogicalPlan, QueryError> {
+        let plan = self.context.state().optimize(&plan);
         plan.map_err(|error| QueryError::Sql(Fault::of_planner(sql, &error)))
+    }
+
+    /// All rows of a plan that was optimised.
+    pub async fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>, QueryError> {
+        let stream = self.execute(plan).await?;
+        let batches = datafusion::physical_plan::common::collect(stream).await;
+        batches.map_err(|error| self.failure(&error))
     }
 
     async fn execute(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use eventlake_query::Writer;
 
 use super::Format;
-use super::text::Text;
+use crate::cli::rows::Text;
 use crate::cli::{output, usage, visible};
 use crate::commands::sql::outward;
 use crate::commands::unfinished::Unfinished;

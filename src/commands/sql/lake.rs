@@ -1,9 +1,10 @@
 //! What SQL can see: the configured tables, by the newest commit of each one's log.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use eventlake_core::commit::{CommitNumber, File, FileSet, Fold, SchemaVersion};
+use eventlake_core::commit::{CommitNumber, File, FileSet, Fold};
 use eventlake_core::config::{Config, TopicConfig};
 use eventlake_core::names::StagingPaths;
 use eventlake_core::schema::EventTime;
@@ -59,23 +60,41 @@ fn table(config: &Config, topic: &TopicConfig, transforms: &Transforms, fold: &F
         ),
         FileSet::Rejected => (&config.lake.rejected, rejected::arrow_schema(), EventTime::Kafka),
     };
-    let columns_version: SchemaVersion = schema_version(&columns);
-    let staging = StagingPaths::new(root, &topic.table);
     let files = fold.files().values().filter(|file| file.set == set);
     Table {
         set,
         name: topic.table.clone(),
+        columns_version: schema_version(&columns),
         columns,
-        columns_version,
         event_time,
         partition_by: topic.partition_by,
-        files: files.map(|file| live(root, &staging, file)).collect(),
+        files: live(root, topic, files),
     }
 }
 
-fn live(root: &Path, staging: &StagingPaths, file: &File) -> LiveFile {
-    LiveFile {
+/// A table with these of its accepted files and no others.
+pub fn of_files<'f>(
+    config: &Config,
+    topic: &TopicConfig,
+    columns: &SchemaRef,
+    files: impl Iterator<Item = &'f File>,
+) -> Table {
+    Table {
+        set: FileSet::Accepted,
+        name: topic.table.clone(),
+        columns: Arc::clone(columns),
+        columns_version: schema_version(columns),
+        event_time: topic.rules.event_time.clone(),
+        partition_by: topic.partition_by,
+        files: live(&config.lake.data, topic, files),
+    }
+}
+
+fn live<'f>(root: &Path, topic: &TopicConfig, files: impl Iterator<Item = &'f File>) -> Vec<LiveFile> {
+    let staging = StagingPaths::new(root, &topic.table);
+    let live = |file: &File| LiveFile {
         places: vec![root.join(file.path.as_str()), staging.staged(&file.path)],
         file: file.clone(),
-    }
+    };
+    files.map(live).collect()
 }

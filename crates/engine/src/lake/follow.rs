@@ -126,15 +126,8 @@ impl Follower {
 
     /// The numbers of the snapshots there are, ascending.
     pub fn snapshots(&self) -> Result<Vec<CommitNumber>, LakeError> {
-        match self.store.list(&self.paths.snapshots())? {
-            Some(entries) => {
-                let mut numbers: Vec<_> = entries
-                    .iter()
-                    .filter_map(|entry| number_in(&entry.name))
-                    .collect();
-                numbers.sort_unstable();
-                Ok(numbers)
-            }
+        match snapshot_numbers(&self.store, &self.paths)? {
+            Some(numbers) => Ok(numbers),
             None if self.base == CommitNumber(0) && self.has_folder()? => Ok(Vec::new()),
             None => Err(LakeError::Corrupt {
                 topic: self.topic.clone(),
@@ -180,17 +173,9 @@ impl Follower {
 
     /// Starts over from a snapshot. One that is gone by now has made room for a newer one.
     fn start_over(&mut self, number: CommitNumber) -> Result<(), LakeError> {
-        let path = self.paths.snapshot(number);
-        let Some(bytes) = self.store.read(&path)? else {
+        let Some(mut fold) = read_snapshot_at(&self.store, &self.paths, number, &self.topic)? else {
             return Ok(());
         };
-        let mut fold = read_snapshot(bytes, number, &self.topic).map_err(|fault| LakeError::Corrupt {
-            topic: self.topic.clone(),
-            path,
-            fault,
-            remedy: "move this snapshot aside: the one before it and the commits since then say the same"
-                .to_owned(),
-        })?;
         fold.inherit(&self.fold);
         self.fold = fold;
         self.base = number;
@@ -233,6 +218,43 @@ impl Follower {
                     .to_owned(),
         }
     }
+}
+
+/// The numbers of the snapshots there are, ascending; None where their folder is not there.
+pub(super) fn snapshot_numbers(
+    store: &Store,
+    paths: &LogPaths,
+) -> Result<Option<Vec<CommitNumber>>, LakeError> {
+    let entries = store.list(&paths.snapshots())?;
+    Ok(entries.map(|entries| {
+        let mut numbers: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| number_in(&entry.name))
+            .collect();
+        numbers.sort_unstable();
+        numbers
+    }))
+}
+
+/// The fold that a snapshot holds; None when it is gone by now.
+pub(super) fn read_snapshot_at(
+    store: &Store,
+    paths: &LogPaths,
+    number: CommitNumber,
+    topic: &TopicName,
+) -> Result<Option<Fold>, LakeError> {
+    let path = paths.snapshot(number);
+    let Some(bytes) = store.read(&path)? else {
+        return Ok(None);
+    };
+    let fold = read_snapshot(bytes, number, topic).map_err(|fault| LakeError::Corrupt {
+        topic: topic.clone(),
+        path,
+        fault,
+        remedy: "move this snapshot aside: the one before it and the commits since then say the same"
+            .to_owned(),
+    })?;
+    Ok(Some(fold))
 }
 
 fn read_snapshot(bytes: Vec<u8>, number: CommitNumber, topic: &TopicName) -> Result<Fold, String> {

@@ -90,6 +90,7 @@
 pub mod access;
 mod account;
 mod clean;
+mod commits;
 mod error;
 mod exchange;
 mod follow;
@@ -105,6 +106,7 @@ pub mod store;
 pub(crate) mod tests;
 
 pub use clean::Cleaned;
+pub use commits::{CommitReader, LogPlace, Onward, ValidCommit};
 pub use error::LakeError;
 pub use follow::read_fold;
 pub use log::{Outcome, TopicLog};

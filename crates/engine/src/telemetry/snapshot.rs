@@ -8,6 +8,7 @@ use eventlake_core::position::{Offset, PartitionId};
 use serde::{Deserialize, Serialize};
 
 use super::counts::RollReason;
+use super::views::ViewSnapshot;
 use super::{KafkaState, NO_TIME, Positions, Telemetry, TopicState, TopicTelemetry, held};
 
 /// How many names of undeclared fields a snapshot lists: those seen most often.
@@ -24,6 +25,9 @@ pub struct TelemetrySnapshot {
     pub kafka: KafkaSnapshot,
     pub memory: MemorySnapshot,
     pub topics: Vec<TopicSnapshot>,
+    /// Nothing from a writer too old to tell.
+    #[serde(default)]
+    pub views: Vec<ViewSnapshot>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,6 +127,7 @@ impl Telemetry {
                 limit_bytes: self.memory_limit_bytes,
             },
             topics: self.topics.iter().map(|topic| topic.snapshot()).collect(),
+            views: held(&self.views).clone(),
         }
     }
 }
