@@ -5,11 +5,14 @@
 //! functions that the caller passes.
 
 mod fault;
+mod named;
+mod paths;
 mod properties;
 mod reader;
 mod resolve;
 mod resolved;
 mod settings;
+mod source;
 mod transform;
 mod values;
 mod views;
@@ -170,12 +173,11 @@ pub fn known_variables(config: &Config) -> Vec<String> {
         let key = settings::shouted(setting.key);
         match setting.section {
             Section::Topics if setting == settings::NAME => {}
-            Section::Topics => known.extend(
-                config
-                    .topics
-                    .iter()
-                    .map(|topic| settings::topic_variable_prefix(topic.name.as_str()) + &key),
-            ),
+            Section::Topics => {
+                known.extend(config.topics.iter().map(|topic| {
+                    settings::named_variable_prefix(Section::Topics, topic.name.as_str()) + &key
+                }))
+            }
             _ if setting == settings::PROPERTIES => {}
             section => known.push(settings::variable_prefix(section) + &key),
         }

@@ -84,6 +84,12 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// A setting that has no default is not there.
+    pub fn missing(&mut self, place: &Place, setting: &Setting) {
+        let message = format!("{setting} is missing: expected {}", setting.expected);
+        self.fault(place.clone(), message);
+    }
+
     /// A variable's text; an empty one counts as not set, as it comes from an unset `${NAME:-}` of a script.
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.env)(name).filter(|text| !text.is_empty())

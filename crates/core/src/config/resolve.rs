@@ -1,11 +1,12 @@
 //! From the configuration as written to the one resolved: defaults, comparisons, secrets and schemas.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::fault::{Fault, Place};
-use super::properties::{Properties, Source};
+use super::paths::{Overlap, beside, overlap};
+use super::properties::Properties;
 use super::reader::{Given, Reader};
 use super::written::{Written, WrittenLake, WrittenTopic};
 use super::{
@@ -65,18 +66,7 @@ fn resolve_kafka(
     }
     let mut properties = Properties::default();
     for property in &written.properties {
-        let value = match &property.source {
-            Source::Plain(text) => Ok(text.clone()),
-            Source::Variable(name) => {
-                (around.env)(name).ok_or_else(|| format!("the variable {name} is not set"))
-            }
-            Source::File(path) => {
-                let path = beside(file, path);
-                let text = (around.read)(&path);
-                text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-                    .map_err(|reason| format!("cannot read {}: {reason}", path.display()))
-            }
-        };
+        let value = property.source.text(around, file);
         match value.and_then(|value| (around.property)(&property.name, &value).map(|()| value)) {
             Ok(value) => properties.insert(&property.name, value),
             Err(reason) => {
@@ -124,8 +114,11 @@ fn resolve_lake(reader: &mut Reader<'_>, written: &WrittenLake) -> LakeConfig {
     ];
     for (index, (setting, given, path)) in folders.iter().enumerate() {
         for (other_setting, other_given, other_path) in &folders[..index] {
-            let Some(relation) = overlap(path, other_path) else {
-                continue;
+            let relation = match overlap(path, other_path) {
+                None => continue,
+                Some(Overlap::Same) => "is the same folder as",
+                Some(Overlap::Inside) => "lies inside",
+                Some(Overlap::Around) => "contains",
             };
             // The default of one may lie in what is written for the other: the one written is at fault.
             let place = given.place().or(other_given.place()).cloned();
@@ -138,35 +131,6 @@ fn resolve_lake(reader: &mut Reader<'_>, written: &WrittenLake) -> LakeConfig {
         }
     }
     lake
-}
-
-/// How two folders lie to each other when they are not apart.
-fn overlap(path: &Path, other: &Path) -> Option<&'static str> {
-    let (path, other) = (normal(path), normal(other));
-    if path == other {
-        Some("is the same folder as")
-    } else if path.starts_with(&other) {
-        Some("lies inside")
-    } else if other.starts_with(&path) {
-        Some("contains")
-    } else {
-        None
-    }
-}
-
-/// A path without `.` and with `..` taken at its word. Links are not followed: nothing here touches the disk.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(normal.components().next_back(), Some(Component::Normal(_))) => {
-                normal.pop();
-            }
-            other => normal.push(other),
-        }
-    }
-    normal
 }
 
 fn resolve_http(listen: &Given<ListenAddress>, warnings: &mut Vec<Fault>) -> HttpConfig {
@@ -277,11 +241,7 @@ fn topic_name(reader: &mut Reader<'_>, topic: &WrittenTopic, names: &mut Taken) 
         Given::Value { value, place } => (value, place),
         Given::Refused => return None,
         Given::Absent => {
-            let setting = settings::NAME;
-            reader.fault(
-                topic.place.clone(),
-                format!("{setting} is missing: expected {}", setting.expected),
-            );
+            reader.missing(&topic.place, &settings::NAME);
             return None;
         }
     };
@@ -353,11 +313,7 @@ impl Schemas<'_> {
             Given::Value { value, place } => (beside(file, value), place),
             Given::Refused => return None,
             Given::Absent => {
-                let setting = settings::SCHEMA;
-                reader.fault(
-                    topic.place.clone(),
-                    format!("{setting} is missing: expected {}", setting.expected),
-                );
+                reader.missing(&topic.place, &settings::SCHEMA);
                 return None;
             }
         };
@@ -469,10 +425,4 @@ fn transform_of(
         reader.fault(text.place_of(fault.at), format!("{setting}: {}", fault.message));
     }
     Some(transform)
-}
-
-/// Paths in a configuration file count from that file.
-fn beside(file: &Path, path: &Path) -> PathBuf {
-    file.parent()
-        .map_or_else(|| path.to_owned(), |folder| folder.join(path))
 }

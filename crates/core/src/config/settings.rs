@@ -175,9 +175,9 @@ pub(super) fn variable_prefix(section: Section) -> String {
     format!("EVENTLAKE_{}_", shouted(section.key()))
 }
 
-/// The variables of one topic begin with this: `EVENTLAKE_TOPICS_CLIENT_TICKETS_`.
-pub(super) fn topic_variable_prefix(topic: &str) -> String {
-    format!("EVENTLAKE_TOPICS_{}_", shouted(topic))
+/// The variables of one topic or view begin with this: `EVENTLAKE_TOPICS_CLIENT_TICKETS_`.
+pub(super) fn named_variable_prefix(section: Section, name: &str) -> String {
+    format!("{}{}_", variable_prefix(section), shouted(name))
 }
 
 /// As variables are written: capitals, digits and underscores.
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn variables_are_capitals_and_underscores() {
         assert_eq!(
-            topic_variable_prefix("shop.client-tickets"),
+            named_variable_prefix(Section::Topics, "shop.client-tickets"),
             "EVENTLAKE_TOPICS_SHOP_CLIENT_TICKETS_"
         );
     }

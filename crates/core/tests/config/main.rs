@@ -1,144 +1,17 @@
 //! The configuration: the annotated example, every kind of fault with its place, variables, secrets.
 
+mod annotated;
+mod case;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use eventlake_core::config::{
-    self, Config, Fault, ListenAddress, OnDataLoss, PartitionBy, SETTINGS, Section, SqlText, Start,
-    Surroundings, TransformConfig, TransformFault, TransformPart, resolve_in,
-};
-use eventlake_core::schema::{DecodeRules, EventTime};
+use eventlake_core::config::{self, ListenAddress, OnDataLoss, PartitionBy, SETTINGS, Section, Start};
+use eventlake_core::schema::EventTime;
 use proptest::prelude::*;
 
-const FILE: &str = "conf/eventlake.toml";
-
-const SCHEMA: &str = r#"{
-  "type": "object",
-  "required": ["at", "millis"],
-  "properties": {
-    "at": { "type": "string", "format": "date-time" },
-    "millis": { "type": "integer" },
-    "note": { "type": ["string", "null"] }
-  }
-}"#;
-
-const BROKEN_SCHEMA: &str = r#"{
-  "type": "object",
-  "properties": {
-    "at": { "type": "strng" },
-    "n": { "type": "integer", "minimun": 3 }
-  }
-}"#;
-
-/// A configuration with nothing wrong, to which a test adds what it is about.
-const GOOD: &str = r#"
-[kafka]
-brokers = "127.0.0.1:9092"
-[[topics]]
-name = "events"
-schema = "s.json"
-"#;
-
-/// A text, the variables and files around it.
-#[derive(Default)]
-struct Case {
-    text: String,
-    variables: BTreeMap<&'static str, &'static str>,
-}
-
-impl Case {
-    fn new(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            ..Self::default()
-        }
-    }
-
-    fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.variables.insert(name, value);
-        self
-    }
-
-    fn resolve(&self) -> Result<Config, Vec<Fault>> {
-        let env = |name: &str| self.variables.get(name).map(|text| (*text).to_owned());
-        let property = |name: &str, _: &str| match name {
-            "no.such.property" => Err("no such configuration property".to_owned()),
-            _ => Ok(()),
-        };
-        let transform = |transform: &TransformConfig, _: &DecodeRules| {
-            let pieces = [
-                (TransformPart::Select, &transform.select),
-                (TransformPart::Where, &transform.condition),
-            ];
-            // What is at fault is said by the text itself.
-            let fault = |(part, text): (TransformPart, &Option<SqlText>)| {
-                let text = &text.as_ref()?.text;
-                let before = &text[..text.find("BAD")?];
-                let line = before.rsplit('\n').next().expect("there is a last line");
-                Some(TransformFault {
-                    part,
-                    at: Some((before.matches('\n').count() + 1, line.chars().count() + 1)),
-                    message: "BAD is bad".to_owned(),
-                })
-            };
-            pieces.into_iter().filter_map(fault).collect()
-        };
-        resolve_in(
-            &self.text,
-            Path::new(FILE),
-            &Surroundings {
-                env: &env,
-                read: &read,
-                property: &property,
-                transform: &transform,
-                view: &|_, _| Vec::new(),
-            },
-        )
-    }
-
-    fn config(&self) -> Config {
-        self.resolve()
-            .unwrap_or_else(|faults| panic!("{}", lines(&faults)))
-    }
-
-    fn faults(&self) -> String {
-        self.resolve()
-            .map(|_| String::new())
-            .unwrap_or_else(|faults| lines(&faults))
-    }
-}
-
-fn lines(faults: &[Fault]) -> String {
-    faults.iter().map(|fault| format!("{fault}\n")).collect()
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    match path.to_str().expect("test paths are text") {
-        "conf/s.json" | "/abs/s.json" => Ok(SCHEMA.to_owned()),
-        "conf/broken.json" => Ok(BROKEN_SCHEMA.to_owned()),
-        "conf/not-json.json" => Ok("{ \"type\": \"object\",\n  oops }".to_owned()),
-        "conf/password" => Ok("from a file\n".to_owned()),
-        _ => Err("no such file".to_owned()),
-    }
-}
-
-/// The one fault of a good configuration with `lines` added to a section, without the place.
-fn fault_of(section: &str, added: &str) -> String {
-    let text = match section {
-        "kafka" => GOOD.replace("[[topics]]", &format!("{added}\n[[topics]]")),
-        "topics" => format!("{GOOD}{added}\n"),
-        other => format!("{GOOD}[{other}]\n{added}\n"),
-    };
-    let faults = Case::new(&text)
-        .resolve()
-        .err()
-        .unwrap_or_else(|| panic!("{added:?} is accepted"));
-    assert_eq!(faults.len(), 1, "{added:?}: {}", lines(&faults));
-    let place = faults[0].place.to_string();
-    assert!(place.starts_with("conf/"), "{added:?}: {place}");
-    faults[0].message.clone()
-}
+use case::{Case, FILE, GOOD, fault_of, lines};
 
 #[test]
 fn defaults_work_and_a_topic_needs_four_lines() {
@@ -818,7 +691,7 @@ fn edited(text: &'static str) -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_edit_of_a_file_makes_it_panic(text in edited(include_str!("../../../config/eventlake.toml"))) {
+    fn no_edit_of_a_file_makes_it_panic(text in edited(include_str!("../../../../config/eventlake.toml"))) {
         let case = Case::new(text);
         if let Err(faults) = case.resolve() {
             prop_assert!(!faults.is_empty());
@@ -827,108 +700,6 @@ proptest! {
             }
         }
     }
-}
-
-const ANNOTATED: &str = include_str!("../../../config/eventlake.toml");
-
-fn read_from_disk(path: &Path) -> Result<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    std::fs::read_to_string(root.join(path)).map_err(|error| error.to_string())
-}
-
-#[test]
-fn the_annotated_file_works_as_it_is() {
-    let file = Path::new("config/eventlake.toml");
-    let config = config::resolve(ANNOTATED, file, &|_| None, &read_from_disk)
-        .unwrap_or_else(|faults| panic!("{}", lines(&faults)));
-    let landed: Vec<String> = config
-        .topics
-        .iter()
-        .map(|topic| format!("{} -> {}", topic.name, topic.table))
-        .collect();
-    assert_eq!(
-        landed,
-        [
-            "clicks -> clicks",
-            "views -> views",
-            "ratings -> ratings",
-            "client_tickets -> tickets"
-        ]
-    );
-    assert!(
-        config
-            .topics
-            .iter()
-            .all(|topic| matches!(topic.rules.event_time, EventTime::DateTime { .. }))
-    );
-    assert!(config.warnings.is_empty());
-}
-
-#[test]
-fn the_annotated_file_shows_every_setting_with_its_variable() {
-    for setting in SETTINGS {
-        let key = if setting.key == "properties" {
-            "[kafka.properties]"
-        } else {
-            setting.key
-        };
-        let shows =
-            |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} =")) || line == key;
-        assert!(
-            ANNOTATED.lines().any(shows),
-            "{setting} is not in config/eventlake.toml"
-        );
-        let variable = match setting.section {
-            // The name is what finds a topic's variables.
-            Section::Topics if setting.key == "name" => continue,
-            Section::Topics => {
-                let key = setting.key.replace('.', "_").to_uppercase();
-                format!("EVENTLAKE_TOPICS_CLICKS_{key}")
-            }
-            section => format!("EVENTLAKE_{}_{}", section.key(), setting.key).to_uppercase(),
-        };
-        assert!(
-            ANNOTATED.contains(&variable),
-            "{variable} is not in config/eventlake.toml"
-        );
-    }
-}
-
-/// The commented-out lines name defaults: taking the `# ` away changes nothing.
-#[test]
-fn the_defaults_that_the_annotated_file_names_are_the_ones_that_hold() {
-    let no_default = [
-        "event_time_unit",
-        "transform.",
-        "replication",
-        "retention",
-        "security.",
-        "sasl.",
-    ];
-    let is_setting = |line: &str| {
-        let key = line
-            .strip_prefix("# ")
-            .and_then(|rest| rest.split_once(" = "))
-            .map(|(key, _)| key);
-        key.is_some_and(|key| {
-            !key.contains(' ') && !no_default.iter().any(|skipped| key.starts_with(skipped))
-        })
-    };
-    let uncommented: Vec<&str> = ANNOTATED
-        .lines()
-        .map(|line| if is_setting(line) { &line[2..] } else { line })
-        .collect();
-    let uncommented = uncommented.join("\n");
-    assert!(uncommented.contains("\nroll_interval = \"10s\"\n") && uncommented.contains("\nextra = false\n"));
-    let file = Path::new("config/eventlake.toml");
-    let resolve = |text: &str| {
-        let config = config::resolve(text, file, &|_| None, &read_from_disk);
-        format!(
-            "{:#?}",
-            config.unwrap_or_else(|faults| panic!("{}", lines(&faults)))
-        )
-    };
-    assert_eq!(resolve(&uncommented), resolve(ANNOTATED));
 }
 
 /// librdkafka would look for nobody, for as long as it is asked to.
