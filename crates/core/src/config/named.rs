@@ -89,7 +89,7 @@ impl Prefixes {
             self.0.push((prefix.clone(), name.to_owned()));
             return Some(prefix);
         };
-        for setting in settings::of_section(section) {
+        for setting in settings::of_section(section).filter(settings::has_variable) {
             let variable = prefix.clone() + &settings::shouted(setting.key);
             if reader.variable(&variable).is_some() {
                 let place = Place::Variable { name: variable };

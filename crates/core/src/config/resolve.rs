@@ -8,6 +8,7 @@ use super::fault::{Fault, Place};
 use super::paths::{Overlap, beside, overlap};
 use super::properties::Properties;
 use super::reader::{Given, Reader};
+use super::views::resolve::{self as views, Known};
 use super::written::{Written, WrittenLake, WrittenTopic};
 use super::{
     Config, HttpConfig, KafkaConfig, LakeConfig, ListenAddress, OnDataLoss, PartitionBy, Start, Surroundings,
@@ -38,14 +39,21 @@ pub(super) fn resolve(
             i64::try_from(max_future.as_micros()).expect("durations are at most a hundred years")
         }),
     };
-    let topics = resolve_topics(reader, written, around, file, limits);
+    let topics = resolve_topics(reader, &written, around, file, limits);
+    let known = Known {
+        around,
+        file,
+        lake: &lake,
+        topics: &topics,
+    };
+    let views = views::resolve(reader, written.views, &known);
     Config {
         file: file.to_owned(),
         kafka,
         lake,
         http,
-        topics,
-        views: Vec::new(),
+        topics: topics.configs,
+        views,
         warnings,
     }
 }
@@ -176,16 +184,26 @@ fn lake_max_record(reader: &mut Reader<'_>, written: &WrittenLake) -> usize {
     usize::try_from(bytes).unwrap_or(RECORD_BYTES_MAX_DEFAULT)
 }
 
-/// A topic's name or table that was taken, with where.
-type Taken = BTreeMap<String, Place>;
+/// Names or tables that are taken, with where.
+pub(super) type Taken = BTreeMap<String, Place>;
+
+/// The topics, and what views must know of them.
+pub(super) struct Topics {
+    pub configs: Vec<TopicConfig>,
+    /// In small letters.
+    pub tables: Taken,
+    /// False when there is a fault in any: then tables may be missing, and columns of those that are there.
+    pub are_known: bool,
+}
 
 fn resolve_topics(
     reader: &mut Reader<'_>,
-    written: Written,
+    written: &Written,
     around: &Surroundings<'_>,
     file: &Path,
     limits: Limits,
-) -> Vec<TopicConfig> {
+) -> Topics {
+    let faults_before = reader.faults.len();
     if written.topics.is_empty() && !written.names_topics {
         let place = reader.places.whole_file();
         reader.fault(
@@ -199,41 +217,42 @@ fn resolve_topics(
         around,
         compiled: BTreeMap::new(),
     };
-    let mut topics = Vec::new();
-    for topic in written.topics {
-        let name = topic_name(reader, &topic, &mut names);
-        let table = table_name(reader, &topic, &mut tables);
-        let schema = schemas.of(reader, &topic, file);
+    let mut configs = Vec::new();
+    for topic in &written.topics {
+        let name = topic_name(reader, topic, &mut names);
+        let table = table_name(reader, topic, &mut tables);
+        let schema = schemas.of(reader, topic, file);
         let rules = schema
             .as_ref()
-            .map(|(_, schema)| rules_of(reader, &topic, schema.clone(), limits));
-        let transform = transform_of(reader, &topic, rules.as_ref(), around);
+            .map(|(_, schema)| rules_of(reader, topic, schema.clone(), limits));
+        let transform = transform_of(reader, topic, rules.as_ref(), around);
         if let (Some(name), Some(table), Some((schema_file, _)), Some(rules)) = (name, table, schema, rules) {
-            topics.push(TopicConfig {
+            configs.push(TopicConfig {
                 name,
                 table,
                 schema_file,
                 rules,
                 transform,
-                start: topic.start.or(Start::Earliest),
-                partition_by: topic.partition_by.or(PartitionBy::Hour),
-                creation: TopicCreation {
-                    partitions: topic
-                        .partitions
-                        .ok()
-                        .and_then(|n| i32::try_from(n).ok())
-                        .unwrap_or(PARTITIONS_DEFAULT),
-                    replication: topic
-                        .replication
-                        .ok()
-                        .and_then(|n| i32::try_from(n).ok())
-                        .unwrap_or(-1),
-                    retention: topic.retention.ok(),
-                },
+                start: topic.start.clone().or(Start::Earliest),
+                partition_by: topic.partition_by.clone().or(PartitionBy::Hour),
+                creation: creation_of(topic),
             });
         }
     }
-    topics
+    Topics {
+        configs,
+        tables,
+        are_known: !written.topics_at_fault && reader.faults.len() == faults_before,
+    }
+}
+
+fn creation_of(topic: &WrittenTopic) -> TopicCreation {
+    let number = |given: &Given<u64>| given.value().and_then(|number| i32::try_from(*number).ok());
+    TopicCreation {
+        partitions: number(&topic.partitions).unwrap_or(PARTITIONS_DEFAULT),
+        replication: number(&topic.replication).unwrap_or(-1),
+        retention: topic.retention.value().copied(),
+    }
 }
 
 fn topic_name(reader: &mut Reader<'_>, topic: &WrittenTopic, names: &mut Taken) -> Option<TopicName> {

@@ -12,6 +12,7 @@ use super::reader::{Given, Reader, Table};
 use super::settings::{self, Section};
 use super::transform::SqlText;
 use super::values;
+use super::views::written::{self as written_views, WrittenView};
 use super::{EventTimeUnit, ListenAddress, OnDataLoss, PartitionBy, Start};
 
 pub(super) struct Written {
@@ -21,6 +22,9 @@ pub(super) struct Written {
     pub lake: WrittenLake,
     pub listen: Given<ListenAddress>,
     pub topics: Vec<WrittenTopic>,
+    /// True when something in `[[topics]]` is refused or not known: what is left may not be all that was meant.
+    pub topics_at_fault: bool,
+    pub views: Vec<WrittenView>,
     /// Where `[kafka]` stands, or the whole file when it is not there.
     pub kafka_place: Place,
     /// True when something stands under `topics`, right or wrong.
@@ -71,17 +75,18 @@ pub(super) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Written {
     reader.unknown_keys(&lake);
     let http = reader.section(document, Section::Http);
     reader.unknown_keys(&http);
-    let topics = named::read(reader, document, Section::Topics, &settings::NAME);
+    let faults_before = reader.faults.len();
+    let topics = read_topics(reader, document);
+    let topics_at_fault = reader.faults.len() > faults_before;
     Written {
         brokers: reader.setting(&kafka, &settings::BROKERS, values::brokers),
         group: reader.setting(&kafka, &settings::GROUP, values::text),
         properties,
         lake: read_lake(reader, &lake),
         listen: reader.setting(&http, &settings::LISTEN, values::listen),
-        topics: topics
-            .into_iter()
-            .map(|topic| read_topic(reader, topic))
-            .collect(),
+        topics,
+        topics_at_fault,
+        views: written_views::read(reader, document),
         kafka_place: kafka_header.map_or_else(|| reader.places.whole_file(), |start| reader.places.at(start)),
         names_topics: document.contains_key(Section::Topics.key()),
     }
@@ -112,6 +117,14 @@ fn read_lake(reader: &mut Reader<'_>, lake: &Table<'_, '_>) -> WrittenLake {
             values::whole_number(raw, 1, 100_000)
         }),
     }
+}
+
+fn read_topics(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Vec<WrittenTopic> {
+    let topics = named::read(reader, document, Section::Topics, &settings::NAME);
+    topics
+        .into_iter()
+        .map(|topic| read_topic(reader, topic))
+        .collect()
 }
 
 fn read_topic(reader: &mut Reader<'_>, topic: Named<'_, '_>) -> WrittenTopic {

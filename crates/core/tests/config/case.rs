@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eventlake_core::config::{
-    Config, Fault, SqlText, Surroundings, TransformConfig, TransformFault, TransformPart, resolve_in,
+    Config, Fault, SqlText, Surroundings, TopicConfig, TransformConfig, TransformFault, TransformPart,
+    ViewConfig, ViewFault, resolve_in,
 };
 use eventlake_core::schema::DecodeRules;
 
@@ -35,6 +36,19 @@ brokers = "127.0.0.1:9092"
 [[topics]]
 name = "events"
 schema = "s.json"
+"#;
+
+/// The same with a view.
+pub const GOOD_VIEW: &str = r#"
+[kafka]
+brokers = "127.0.0.1:9092"
+[[topics]]
+name = "events"
+schema = "s.json"
+[[views]]
+name = "v"
+sql = "SELECT count(*) FROM events"
+outputs = [{ to = "console" }]
 "#;
 
 /// A text, the variables and files around it.
@@ -70,16 +84,20 @@ impl Case {
             ];
             // What is at fault is said by the text itself.
             let fault = |(part, text): (TransformPart, &Option<SqlText>)| {
-                let text = &text.as_ref()?.text;
-                let before = &text[..text.find("BAD")?];
-                let line = before.rsplit('\n').next().expect("there is a last line");
                 Some(TransformFault {
                     part,
-                    at: Some((before.matches('\n').count() + 1, line.chars().count() + 1)),
+                    at: Some(place_of_bad(text.as_ref()?)?),
                     message: "BAD is bad".to_owned(),
                 })
             };
             pieces.into_iter().filter_map(fault).collect()
+        };
+        let view = |view: &ViewConfig, topics: &[TopicConfig]| {
+            let fault = |at| ViewFault {
+                at: Some(at),
+                message: format!("BAD is bad with {} tables", topics.len()),
+            };
+            place_of_bad(&view.sql).map(fault).into_iter().collect()
         };
         resolve_in(
             &self.text,
@@ -89,7 +107,7 @@ impl Case {
                 read: &read,
                 property: &property,
                 transform: &transform,
-                view: &|_, _| Vec::new(),
+                view: &view,
             },
         )
     }
@@ -106,6 +124,13 @@ impl Case {
     }
 }
 
+/// Line and column of the word in a piece of SQL.
+fn place_of_bad(sql: &SqlText) -> Option<(usize, usize)> {
+    let before = &sql.text[..sql.text.find("BAD")?];
+    let line = before.rsplit('\n').next().expect("there is a last line");
+    Some((before.matches('\n').count() + 1, line.chars().count() + 1))
+}
+
 pub fn lines(faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("{fault}\n")).collect()
 }
@@ -116,6 +141,8 @@ fn read(path: &Path) -> Result<String, String> {
         "conf/broken.json" => Ok(BROKEN_SCHEMA.to_owned()),
         "conf/not-json.json" => Ok("{ \"type\": \"object\",\n  oops }".to_owned()),
         "conf/password" => Ok("from a file\n".to_owned()),
+        "conf/empty" => Ok("\n".to_owned()),
+        "conf/two-lines" => Ok("from a\nfile\n".to_owned()),
         _ => Err("no such file".to_owned()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod annotated;
 mod case;
+mod views;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use eventlake_core::config::{self, ListenAddress, OnDataLoss, PartitionBy, SETTI
 use eventlake_core::schema::EventTime;
 use proptest::prelude::*;
 
-use case::{Case, FILE, GOOD, fault_of, lines};
+use case::{Case, FILE, GOOD, GOOD_VIEW, fault_of, lines};
 
 #[test]
 fn defaults_work_and_a_topic_needs_four_lines() {
@@ -195,7 +196,7 @@ start = "earlist"
 schema = "s.json"
 event_time = "att"
 
-[[views]]
+[[alerts]]
 name = "v"
 "#;
     let expected = r#"conf/eventlake.toml:2:11: kafka.brokers: expected brokers as "host:port", several separated by commas, found the number 9092
@@ -217,7 +218,7 @@ conf/eventlake.toml:30:14: topics.event_time: field "note" names the event time 
 conf/eventlake.toml:34:9: topics.table: "B" is already the table of the topic at line 28; expected a table for each topic
 conf/eventlake.toml:35:9: topics.start: expected "earliest", "latest" or a time such as "2026-11-21T00:00:00Z", found "earlist"
 conf/eventlake.toml:37:14: topics.event_time: the schema has no field "att"; hint: did you mean "at"?
-conf/eventlake.toml:39:1: [[views]] (live views) is not in this version; take it out
+conf/eventlake.toml:39:1: [[alerts]] is not in this version; take it out
 "#;
     let faults = Case::new(text).faults();
     let (own, schema): (Vec<_>, Vec<_>) = faults.lines().partition(|line| line.starts_with(FILE));
@@ -395,7 +396,7 @@ fn each_kind_of_fault_is_named() {
         (
             "topics",
             "[storage]\npath = \"x\"",
-            "expected [kafka], [lake], [http] or [[topics]]",
+            "expected [kafka], [lake], [http], [[topics]] or [[views]]",
         ),
         (
             "topics",
@@ -551,21 +552,21 @@ fn variables_win_over_the_file() {
 
 #[test]
 fn every_setting_has_a_variable_that_is_known() {
-    let config = Case::new(GOOD).config();
+    let config = Case::new(GOOD_VIEW).config();
     for setting in SETTINGS
         .iter()
-        .filter(|setting| !matches!(setting.key, "name" | "properties"))
+        .filter(|setting| !matches!(setting.key, "name" | "properties" | "outputs"))
     {
-        let topic = if setting.section == Section::Topics {
-            "EVENTS_"
-        } else {
-            ""
+        let whose = match setting.section {
+            Section::Topics => "EVENTS_",
+            Section::Views => "V_",
+            Section::Kafka | Section::Lake | Section::Http => "",
         };
-        let name = format!("EVENTLAKE_{}_{topic}{}", setting.section.key(), setting.key);
+        let name = format!("EVENTLAKE_{}_{whose}{}", setting.section.key(), setting.key);
         let name = name.replace('.', "_").to_uppercase();
         assert_eq!(config::misspelt_variable(&name, &config), None, "{name}");
         let case = Case {
-            text: GOOD.into(),
+            text: GOOD_VIEW.into(),
             variables: BTreeMap::from([(name.leak() as &str, "\u{1}")]),
         };
         let faults = case
@@ -580,6 +581,10 @@ fn every_setting_has_a_variable_that_is_known() {
     }
     let misspelt = config::misspelt_variable("EVENTLAKE_LAKE_MEMRY_LIMIT", &config);
     assert_eq!(misspelt, Some(Some("EVENTLAKE_LAKE_MEMORY_LIMIT".to_owned())));
+    let misspelt = config::misspelt_variable("EVENTLAKE_VIEWS_V_WINDOW_SIDE", &config);
+    assert_eq!(misspelt, Some(Some("EVENTLAKE_VIEWS_V_WINDOW_SIZE".to_owned())));
+    let no_single_value = config::misspelt_variable("EVENTLAKE_VIEWS_V_OUTPUTS", &config);
+    assert!(no_single_value.is_some(), "a variable cannot say it");
     assert_eq!(config::misspelt_variable("EVENTLAKE_CONFIG", &config), None);
 }
 
@@ -620,6 +625,8 @@ fn a_variable_that_two_topics_answer_to_is_refused() {
         faults.starts_with("EVENTLAKE_TOPICS_A_B_START (environment): topics \"a.b\" and \"a-b\" both"),
         "{faults}"
     );
+    let read_by_neither = Case::new(&text).with("EVENTLAKE_TOPICS_A_B_NAME", "c");
+    assert_eq!(read_by_neither.faults(), "");
 }
 
 #[test]
