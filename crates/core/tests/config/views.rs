@@ -8,7 +8,10 @@ use eventlake_core::config::{
     OutputConfig, OutputKind, ViewConfig, ViewStart, WindowConfig, known_variables,
 };
 
+use proptest::prelude::*;
+
 use crate::case::{Case, FILE, GOOD, GOOD_VIEW};
+use crate::edited;
 
 const SECRETS: [&str; 4] = ["hunter2", "postgres://me:hunter2@db/x", "from a file", "s3cr3t"];
 
@@ -367,6 +370,11 @@ fn each_kind_of_fault_of_an_output_is_named() {
             "[{ to = \"webhook\", url_env = \"NOT_SET\" }]",
             "views.outputs.url_env: the variable NOT_SET is not set",
         ),
+        // Which of the two is meant cannot be told: nothing more is said of either.
+        (
+            "[{ to = \"webhook\", url_env = \"NOT_SET\", url_file = \"nowhere\" }]",
+            "views.outputs.url_file: url_env is there too; expected one of url, url_env and url_file",
+        ),
         (
             "[{ to = \"webhook\", url_env = \"BLANK\" }]",
             "views.outputs.url_env: it is empty",
@@ -589,6 +597,64 @@ fn variables_win_over_a_views_lines() {
         "EVENTLAKE_VIEWS_V_WINDOW_SLIDE (environment): views.window.slide: it needs window.size, which is not there\n"
     );
 }
+
+#[test]
+fn keys_that_no_output_has_are_told_whatever_it_is() {
+    let faults = with_outputs(
+        "[{ too = \"csv\", path = \"x\" }, { to = \"kafka\", tabel = \"t\", url = \"hunter2\" }]",
+    )
+    .faults();
+    let told: Vec<&str> = faults
+        .lines()
+        .filter_map(|line| line.split("unknown key ").nth(1))
+        .collect();
+    let expected = [
+        "\"too\" in an output; did you mean \"to\"?",
+        "\"tabel\" in an output; did you mean \"table\"?",
+    ];
+    assert_eq!(told, expected, "{faults}");
+    assert!(!faults.contains("hunter2"), "{faults}");
+}
+
+proptest! {
+    #[test]
+    fn no_edit_of_a_view_makes_it_panic(text in edited(VIEWS)) {
+        let case = Case::new(text).with("PG", "postgres://me:hunter2@db/x");
+        if let Err(faults) = case.resolve() {
+            prop_assert!(!faults.is_empty());
+            for fault in &faults {
+                let shown = fault.to_string();
+                prop_assert!(!fault.message.is_empty() && !shown.contains('\n'), "{shown}");
+                prop_assert!(!shown.contains("postgres://"), "{shown}");
+            }
+        }
+    }
+}
+
+/// All there is of views.
+const VIEWS: &str = r#"
+[kafka]
+brokers = "127.0.0.1:9092"
+[[topics]]
+name = "events"
+schema = "s.json"
+[[views]]
+name = "v"
+sql = """
+SELECT é, count(*) FROM events"""
+window = { size = "60s", slide = "10s", lateness = "30s" }
+every = "5s"
+start = "now"
+max_groups = 7
+outputs = [{ to = "console", rows = 3 }, { to = "json", path = "out/a.json" }, { to = "webhook", url_file = "password" }]
+[[views]]
+name = "w"
+sql = "BAD"
+[[views.outputs]]
+to = "postgres"
+table = "t"
+url_env = "PG"
+"#;
 
 #[test]
 fn variables_of_views_are_known_by_the_views_names() {
