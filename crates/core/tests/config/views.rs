@@ -294,8 +294,8 @@ fn each_kind_of_fault_of_an_output_is_named() {
             "{ to = \"console\" }",
             "found a table; write it in brackets, [{ ... }]",
         ),
-        ("\"console\"", "views.outputs: expected one or more tables"),
-        ("[\"console\"]", "found \"console\" among them"),
+        ("\"s3cr3t\"", "views.outputs: expected one or more tables"),
+        ("[\"s3cr3t\"]", "\"output/tickets.json\" }], found a text"),
         ("[{}]", "views.outputs.to is missing: expected \"console\""),
         (
             "[{ to = 1 }]",

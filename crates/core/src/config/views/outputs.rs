@@ -120,39 +120,37 @@ pub(super) fn read(reader: &mut Reader<'_>, view: &Table<'_, '_>) -> Given<Vec<W
     };
     let place = reader.places.at(value.span().start);
     let array = match value.get_ref() {
-        DeValue::Array(array) if !array.is_empty() => array,
-        other => {
-            let found = Raw::of(other);
-            let (found, advice) = match other {
-                DeValue::Array(_) => ("none".to_owned(), "; a view without outputs would do nothing"),
-                DeValue::Table(_) => (found.to_string(), "; write it in brackets, [{ ... }]"),
-                _ => (found.to_string(), ""),
-            };
-            let expected = setting.expected;
-            reader.fault(
-                place,
-                format!("{setting}: expected {expected}, found {found}{advice}"),
-            );
+        DeValue::Array(array) if !array.is_empty() => Ok(array),
+        DeValue::Array(_) => Err("none; a view without outputs would do nothing"),
+        DeValue::Table(_) => Err("a table; write it in brackets, [{ ... }]"),
+        other => Err(Raw::of(other).kind()),
+    };
+    let array = match array {
+        Ok(array) => array,
+        Err(found) => {
+            no_outputs(reader, place, found);
             return Given::Refused;
         }
     };
-    let outputs = array.iter().filter_map(|value| match value.get_ref() {
-        DeValue::Table(entries) => {
-            let place = reader.places.at(value.span().start);
-            OutputTable { place, entries }.read(reader)
+    let mut outputs = Vec::new();
+    for value in array {
+        let place = reader.places.at(value.span().start);
+        match value.get_ref() {
+            DeValue::Table(entries) => outputs.extend(OutputTable { place, entries }.read(reader)),
+            other => no_outputs(reader, place, Raw::of(other).kind()),
         }
-        other => {
-            let (expected, found) = (setting.expected, Raw::of(other));
-            let place = reader.places.at(value.span().start);
-            reader.fault(
-                place,
-                format!("{setting}: expected {expected}, found {found} among them"),
-            );
-            None
-        }
-    });
-    let value = outputs.collect();
-    Given::Value { value, place }
+    }
+    Given::Value {
+        value: outputs,
+        place,
+    }
+}
+
+/// What stands where outputs belong may be an address: only its type is named.
+fn no_outputs(reader: &mut Reader<'_>, place: Place, found: &str) {
+    let setting = settings::OUTPUTS;
+    let message = format!("{setting}: expected {}, found {found}", setting.expected);
+    reader.fault(place, message);
 }
 
 /// The table of one output.
