@@ -5,11 +5,14 @@
 //! functions that the caller passes.
 
 mod fault;
+mod named;
+mod paths;
 mod properties;
 mod reader;
 mod resolve;
 mod resolved;
 mod settings;
+mod source;
 mod transform;
 mod values;
 mod views;
@@ -30,6 +33,7 @@ pub use resolved::{
 };
 pub use settings::{SETTINGS, Section, Setting, nearest};
 pub use transform::{SqlText, TransformConfig, TransformFault, TransformPart};
+pub use views::outputs::OutputKind;
 pub use views::{OutputConfig, Secret, ViewConfig, ViewFault, ViewStart, WindowConfig};
 
 use fault::Places;
@@ -166,18 +170,15 @@ pub fn misspelt_variable(name: &str, config: &Config) -> Option<Option<String>> 
 #[must_use]
 pub fn known_variables(config: &Config) -> Vec<String> {
     let mut known = Vec::new();
-    for setting in SETTINGS {
-        let key = settings::shouted(setting.key);
-        match setting.section {
-            Section::Topics if setting == settings::NAME => {}
-            Section::Topics => known.extend(
-                config
-                    .topics
-                    .iter()
-                    .map(|topic| settings::topic_variable_prefix(topic.name.as_str()) + &key),
-            ),
-            _ if setting == settings::PROPERTIES => {}
-            section => known.push(settings::variable_prefix(section) + &key),
+    for setting in SETTINGS.into_iter().filter(settings::has_variable) {
+        let (section, key) = (setting.section, settings::shouted(setting.key));
+        let named = |name: &str| settings::named_variable_prefix(section, name) + &key;
+        match section {
+            Section::Topics => known.extend(config.topics.iter().map(|topic| named(topic.name.as_str()))),
+            Section::Views => known.extend(config.views.iter().map(|view| named(view.name.as_str()))),
+            Section::Kafka | Section::Lake | Section::Http => {
+                known.push(settings::variable_prefix(section) + &key);
+            }
         }
     }
     known.extend(properties::BY_VARIABLE.map(properties::variable_of));

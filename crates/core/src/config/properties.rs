@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Place;
 use super::reader::{Reader, Table};
 use super::settings;
+use super::source::Source;
 use super::values::Raw;
 
 /// Properties for librdkafka, name to value. Debug shows the names only: any value may be a secret.
@@ -137,16 +137,6 @@ pub(super) const BY_VARIABLE: [&str; 14] = [
     "ssl.key.password",
 ];
 
-/// Where a property's value comes from, as written.
-#[derive(Clone)]
-pub(super) enum Source {
-    Plain(String),
-    /// `{ env = "NAME" }`
-    Variable(String),
-    /// `{ file = "PATH" }`, relative to the configuration file
-    File(PathBuf),
-}
-
 #[derive(Clone)]
 pub(super) struct WrittenProperty {
     pub name: String,
@@ -233,6 +223,7 @@ fn flatten(reader: &mut Reader<'_>, prefix: &str, entries: &DeTable<'_>, found: 
     }
 }
 
+/// `{ env = "NAME" }` or `{ file = "PATH" }`.
 fn secret(table: &DeTable<'_>) -> Option<Source> {
     let text = |key: &str| {
         table

@@ -84,6 +84,12 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// A setting that has no default is not there.
+    pub fn missing(&mut self, place: &Place, setting: &Setting) {
+        let message = format!("{setting} is missing: expected {}", setting.expected);
+        self.fault(place.clone(), message);
+    }
+
     /// A variable's text; an empty one counts as not set, as it comes from an unset `${NAME:-}` of a script.
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.env)(name).filter(|text| !text.is_empty())
@@ -134,7 +140,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn parse<T>(
+    /// The value of a setting from what was found, or a fault at its place.
+    pub fn parse<T>(
         &mut self,
         place: Place,
         setting: &Setting,
@@ -214,7 +221,7 @@ impl<'a> Reader<'a> {
             let advice = match (near, setting) {
                 (Some(section), _) => format!("did you mean {section}?"),
                 (None, Some(home)) => format!("it belongs in {}", home.section),
-                (None, None) => "expected [kafka], [lake], [http] or [[topics]]".to_owned(),
+                (None, None) => "expected [kafka], [lake], [http], [[topics]] or [[views]]".to_owned(),
             };
             self.fault(place, format!("unknown key {name:?} at the top level; {advice}"));
         }
@@ -245,7 +252,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The place of a key as written; of a table with a header of its own, where the header begins.
-    fn place_of_key(&self, key: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) -> Place {
+    pub fn place_of_key(&self, key: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) -> Place {
         let spans = [key.span(), value.span()];
         let starts = spans
             .iter()
@@ -274,6 +281,7 @@ fn holds_settings(section: Section, name: &str) -> bool {
     })
 }
 
-fn not_in_this_version(what: &str) -> String {
+/// The fault of a part that a later version may have.
+pub(super) fn not_in_this_version(what: &str) -> String {
     format!("{what} is not in this version; take it out")
 }

@@ -1,12 +1,14 @@
 //! From the configuration as written to the one resolved: defaults, comparisons, secrets and schemas.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::fault::{Fault, Place};
-use super::properties::{Properties, Source};
+use super::paths::{Overlap, beside, overlap};
+use super::properties::Properties;
 use super::reader::{Given, Reader};
+use super::views::resolve::{self as views, Known};
 use super::written::{Written, WrittenLake, WrittenTopic};
 use super::{
     Config, HttpConfig, KafkaConfig, LakeConfig, ListenAddress, OnDataLoss, PartitionBy, Start, Surroundings,
@@ -37,14 +39,21 @@ pub(super) fn resolve(
             i64::try_from(max_future.as_micros()).expect("durations are at most a hundred years")
         }),
     };
-    let topics = resolve_topics(reader, written, around, file, limits);
+    let topics = resolve_topics(reader, &written, around, file, limits);
+    let known = Known {
+        around,
+        file,
+        lake: &lake,
+        topics: &topics,
+    };
+    let views = views::resolve(reader, written.views, &known);
     Config {
         file: file.to_owned(),
         kafka,
         lake,
         http,
-        topics,
-        views: Vec::new(),
+        topics: topics.configs,
+        views,
         warnings,
     }
 }
@@ -65,18 +74,7 @@ fn resolve_kafka(
     }
     let mut properties = Properties::default();
     for property in &written.properties {
-        let value = match &property.source {
-            Source::Plain(text) => Ok(text.clone()),
-            Source::Variable(name) => {
-                (around.env)(name).ok_or_else(|| format!("the variable {name} is not set"))
-            }
-            Source::File(path) => {
-                let path = beside(file, path);
-                let text = (around.read)(&path);
-                text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-                    .map_err(|reason| format!("cannot read {}: {reason}", path.display()))
-            }
-        };
+        let value = property.source.text(around, file);
         match value.and_then(|value| (around.property)(&property.name, &value).map(|()| value)) {
             Ok(value) => properties.insert(&property.name, value),
             Err(reason) => {
@@ -124,8 +122,11 @@ fn resolve_lake(reader: &mut Reader<'_>, written: &WrittenLake) -> LakeConfig {
     ];
     for (index, (setting, given, path)) in folders.iter().enumerate() {
         for (other_setting, other_given, other_path) in &folders[..index] {
-            let Some(relation) = overlap(path, other_path) else {
-                continue;
+            let relation = match overlap(path, other_path) {
+                None => continue,
+                Some(Overlap::Same) => "is the same folder as",
+                Some(Overlap::Inside) => "lies inside",
+                Some(Overlap::Around) => "contains",
             };
             // The default of one may lie in what is written for the other: the one written is at fault.
             let place = given.place().or(other_given.place()).cloned();
@@ -138,35 +139,6 @@ fn resolve_lake(reader: &mut Reader<'_>, written: &WrittenLake) -> LakeConfig {
         }
     }
     lake
-}
-
-/// How two folders lie to each other when they are not apart.
-fn overlap(path: &Path, other: &Path) -> Option<&'static str> {
-    let (path, other) = (normal(path), normal(other));
-    if path == other {
-        Some("is the same folder as")
-    } else if path.starts_with(&other) {
-        Some("lies inside")
-    } else if other.starts_with(&path) {
-        Some("contains")
-    } else {
-        None
-    }
-}
-
-/// A path without `.` and with `..` taken at its word. Links are not followed: nothing here touches the disk.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(normal.components().next_back(), Some(Component::Normal(_))) => {
-                normal.pop();
-            }
-            other => normal.push(other),
-        }
-    }
-    normal
 }
 
 fn resolve_http(listen: &Given<ListenAddress>, warnings: &mut Vec<Fault>) -> HttpConfig {
@@ -212,16 +184,26 @@ fn lake_max_record(reader: &mut Reader<'_>, written: &WrittenLake) -> usize {
     usize::try_from(bytes).unwrap_or(RECORD_BYTES_MAX_DEFAULT)
 }
 
-/// A topic's name or table that was taken, with where.
-type Taken = BTreeMap<String, Place>;
+/// Names or tables that are taken, with where.
+pub(super) type Taken = BTreeMap<String, Place>;
+
+/// The topics, and what views must know of them.
+pub(super) struct Topics {
+    pub configs: Vec<TopicConfig>,
+    /// In small letters.
+    pub tables: Taken,
+    /// False when there is a fault in any: then tables may be missing, and columns of those that are there.
+    pub are_known: bool,
+}
 
 fn resolve_topics(
     reader: &mut Reader<'_>,
-    written: Written,
+    written: &Written,
     around: &Surroundings<'_>,
     file: &Path,
     limits: Limits,
-) -> Vec<TopicConfig> {
+) -> Topics {
+    let faults_before = reader.faults.len();
     if written.topics.is_empty() && !written.names_topics {
         let place = reader.places.whole_file();
         reader.fault(
@@ -235,41 +217,42 @@ fn resolve_topics(
         around,
         compiled: BTreeMap::new(),
     };
-    let mut topics = Vec::new();
-    for topic in written.topics {
-        let name = topic_name(reader, &topic, &mut names);
-        let table = table_name(reader, &topic, &mut tables);
-        let schema = schemas.of(reader, &topic, file);
+    let mut configs = Vec::new();
+    for topic in &written.topics {
+        let name = topic_name(reader, topic, &mut names);
+        let table = table_name(reader, topic, &mut tables);
+        let schema = schemas.of(reader, topic, file);
         let rules = schema
             .as_ref()
-            .map(|(_, schema)| rules_of(reader, &topic, schema.clone(), limits));
-        let transform = transform_of(reader, &topic, rules.as_ref(), around);
+            .map(|(_, schema)| rules_of(reader, topic, schema.clone(), limits));
+        let transform = transform_of(reader, topic, rules.as_ref(), around);
         if let (Some(name), Some(table), Some((schema_file, _)), Some(rules)) = (name, table, schema, rules) {
-            topics.push(TopicConfig {
+            configs.push(TopicConfig {
                 name,
                 table,
                 schema_file,
                 rules,
                 transform,
-                start: topic.start.or(Start::Earliest),
-                partition_by: topic.partition_by.or(PartitionBy::Hour),
-                creation: TopicCreation {
-                    partitions: topic
-                        .partitions
-                        .ok()
-                        .and_then(|n| i32::try_from(n).ok())
-                        .unwrap_or(PARTITIONS_DEFAULT),
-                    replication: topic
-                        .replication
-                        .ok()
-                        .and_then(|n| i32::try_from(n).ok())
-                        .unwrap_or(-1),
-                    retention: topic.retention.ok(),
-                },
+                start: topic.start.clone().or(Start::Earliest),
+                partition_by: topic.partition_by.clone().or(PartitionBy::Hour),
+                creation: creation_of(topic),
             });
         }
     }
-    topics
+    Topics {
+        configs,
+        tables,
+        are_known: !written.topics_at_fault && reader.faults.len() == faults_before,
+    }
+}
+
+fn creation_of(topic: &WrittenTopic) -> TopicCreation {
+    let number = |given: &Given<u64>| given.value().and_then(|number| i32::try_from(*number).ok());
+    TopicCreation {
+        partitions: number(&topic.partitions).unwrap_or(PARTITIONS_DEFAULT),
+        replication: number(&topic.replication).unwrap_or(-1),
+        retention: topic.retention.value().copied(),
+    }
 }
 
 fn topic_name(reader: &mut Reader<'_>, topic: &WrittenTopic, names: &mut Taken) -> Option<TopicName> {
@@ -277,11 +260,7 @@ fn topic_name(reader: &mut Reader<'_>, topic: &WrittenTopic, names: &mut Taken) 
         Given::Value { value, place } => (value, place),
         Given::Refused => return None,
         Given::Absent => {
-            let setting = settings::NAME;
-            reader.fault(
-                topic.place.clone(),
-                format!("{setting} is missing: expected {}", setting.expected),
-            );
+            reader.missing(&topic.place, &settings::NAME);
             return None;
         }
     };
@@ -353,11 +332,7 @@ impl Schemas<'_> {
             Given::Value { value, place } => (beside(file, value), place),
             Given::Refused => return None,
             Given::Absent => {
-                let setting = settings::SCHEMA;
-                reader.fault(
-                    topic.place.clone(),
-                    format!("{setting} is missing: expected {}", setting.expected),
-                );
+                reader.missing(&topic.place, &settings::SCHEMA);
                 return None;
             }
         };
@@ -469,10 +444,4 @@ fn transform_of(
         reader.fault(text.place_of(fault.at), format!("{setting}: {}", fault.message));
     }
     Some(transform)
-}
-
-/// Paths in a configuration file count from that file.
-fn beside(file: &Path, path: &Path) -> PathBuf {
-    file.parent()
-        .map_or_else(|| path.to_owned(), |folder| folder.join(path))
 }

@@ -10,10 +10,12 @@ pub enum Section {
     Http,
     /// One `[[topics]]` table.
     Topics,
+    /// One `[[views]]` table.
+    Views,
 }
 
 impl Section {
-    pub(super) const ALL: [Self; 4] = [Self::Kafka, Self::Lake, Self::Http, Self::Topics];
+    pub(super) const ALL: [Self; 5] = [Self::Kafka, Self::Lake, Self::Http, Self::Topics, Self::Views];
 
     /// The section's key at the top level of the file.
     #[must_use]
@@ -23,6 +25,7 @@ impl Section {
             Self::Lake => "lake",
             Self::Http => "http",
             Self::Topics => "topics",
+            Self::Views => "views",
         }
     }
 }
@@ -30,7 +33,7 @@ impl Section {
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Topics => f.write_str("[[topics]]"),
+            Self::Topics | Self::Views => write!(f, "[[{}]]", self.key()),
             other => write!(f, "[{}]", other.key()),
         }
     }
@@ -70,6 +73,14 @@ const fn lake(key: &'static str, expected: &'static str) -> Setting {
 const fn topics(key: &'static str, expected: &'static str) -> Setting {
     Setting {
         section: Section::Topics,
+        key,
+        expected,
+    }
+}
+
+const fn views(key: &'static str, expected: &'static str) -> Setting {
+    Setting {
+        section: Section::Views,
         key,
         expected,
     }
@@ -127,8 +138,33 @@ pub const PARTITIONS: Setting = topics("partitions", "a number from 1 to 10000")
 pub const REPLICATION: Setting = topics("replication", "a number from 1 to 100");
 pub const RETENTION: Setting = topics("retention", "a duration of at least a second, such as \"7d\"");
 
+pub const VIEW_NAME: Setting = views("name", "the view's name");
+pub const SQL: Setting = views(
+    "sql",
+    "a query, such as \"SELECT type, count(*) AS count FROM tickets GROUP BY type\"",
+);
+pub const EVERY: Setting = views("every", "a duration from \"100ms\" to \"1d\", such as \"5s\"");
+pub const VIEW_START: Setting = views("start", "\"lake\" or \"now\"");
+pub const MAX_GROUPS: Setting = views("max_groups", "a number from 1 to 10000000");
+pub const WINDOW_SIZE: Setting = views(
+    "window.size",
+    "a duration from \"1s\" to \"31d\", such as \"60s\"",
+);
+pub const WINDOW_SLIDE: Setting = views(
+    "window.slide",
+    "a duration from \"1s\" to \"31d\", such as \"10s\"",
+);
+pub const WINDOW_LATENESS: Setting = views(
+    "window.lateness",
+    "a duration from \"0s\" to \"31d\", such as \"30s\"",
+);
+pub const OUTPUTS: Setting = views(
+    "outputs",
+    "one or more tables, such as [{ to = \"console\" }, { to = \"json\", path = \"output/tickets.json\" }]",
+);
+
 /// Every setting, in the order of the annotated example.
-pub const SETTINGS: [Setting; 29] = [
+pub const SETTINGS: [Setting; 38] = [
     BROKERS,
     GROUP,
     PROPERTIES,
@@ -158,11 +194,24 @@ pub const SETTINGS: [Setting; 29] = [
     PARTITIONS,
     REPLICATION,
     RETENTION,
+    VIEW_NAME,
+    SQL,
+    EVERY,
+    VIEW_START,
+    MAX_GROUPS,
+    WINDOW_SIZE,
+    WINDOW_SLIDE,
+    WINDOW_LATENESS,
+    OUTPUTS,
 ];
 
+/// Whether a variable can override it. A name is what finds the variables; a table is no single value.
+pub(super) fn has_variable(setting: &Setting) -> bool {
+    ![NAME, VIEW_NAME, PROPERTIES, OUTPUTS].contains(setting)
+}
+
 /// Parts of a configuration that later versions may have, with what a message calls them.
-pub(super) const NOT_YET_TOP: [(&str, &str); 2] =
-    [("views", "[[views]] (live views)"), ("alerts", "[[alerts]]")];
+pub(super) const NOT_YET_TOP: [(&str, &str); 1] = [("alerts", "[[alerts]]")];
 
 pub(super) fn of_section(section: Section) -> impl Iterator<Item = Setting> {
     SETTINGS
@@ -175,9 +224,9 @@ pub(super) fn variable_prefix(section: Section) -> String {
     format!("EVENTLAKE_{}_", shouted(section.key()))
 }
 
-/// The variables of one topic begin with this: `EVENTLAKE_TOPICS_CLIENT_TICKETS_`.
-pub(super) fn topic_variable_prefix(topic: &str) -> String {
-    format!("EVENTLAKE_TOPICS_{}_", shouted(topic))
+/// The variables of one topic or view begin with this: `EVENTLAKE_TOPICS_CLIENT_TICKETS_`.
+pub(super) fn named_variable_prefix(section: Section, name: &str) -> String {
+    format!("{}{}_", variable_prefix(section), shouted(name))
 }
 
 /// As variables are written: capitals, digits and underscores.
@@ -221,7 +270,7 @@ mod tests {
     #[test]
     fn variables_are_capitals_and_underscores() {
         assert_eq!(
-            topic_variable_prefix("shop.client-tickets"),
+            named_variable_prefix(Section::Topics, "shop.client-tickets"),
             "EVENTLAKE_TOPICS_SHOP_CLIENT_TICKETS_"
         );
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use toml::de::DeValue;
 
-use super::{EventTimeUnit, ListenAddress, OnDataLoss, PartitionBy, Start};
+use super::{EventTimeUnit, ListenAddress, OnDataLoss, PartitionBy, Start, ViewStart};
 
 /// A value as it was found, before anybody knows what it means. Displayed, it is what follows "found".
 #[derive(Clone, Debug)]
@@ -197,6 +197,19 @@ pub(super) fn duration_within(raw: &Raw<'_>, min: Duration, max: Duration) -> Re
     }
 }
 
+/// The duration in the largest unit that writes it exactly: `90s`.
+pub(super) fn show_duration(duration: Duration) -> String {
+    const UNITS: [(u128, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let millis = duration.as_millis();
+    let exact = UNITS
+        .into_iter()
+        .find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit));
+    exact.map_or_else(
+        || format!("{millis}ms"),
+        |(unit, name)| format!("{}{name}", millis / unit),
+    )
+}
+
 /// A number and its unit, in bytes: `16MiB` (powers of 1024), `128MB` (powers of 1000), `4096B`.
 pub(super) fn size(raw: &Raw<'_>) -> Result<u64, Wrong> {
     let units =
@@ -329,6 +342,10 @@ pub(super) fn partition_by(raw: &Raw<'_>) -> Result<PartitionBy, Wrong> {
     choose(raw, &[("hour", PartitionBy::Hour), ("day", PartitionBy::Day)])
 }
 
+pub(super) fn view_start(raw: &Raw<'_>) -> Result<ViewStart, Wrong> {
+    choose(raw, &[("lake", ViewStart::Lake), ("now", ViewStart::Now)])
+}
+
 pub(super) fn event_time_unit(raw: &Raw<'_>) -> Result<EventTimeUnit, Wrong> {
     choose(
         raw,
@@ -425,6 +442,15 @@ mod tests {
             assert!(secs(bad).is_err(), "{bad:?}");
         }
         assert!(duration(&Raw::Integer("10".into())).is_err());
+    }
+
+    #[test]
+    fn a_duration_is_shown_in_the_unit_that_fits() {
+        let shown = |text| show_duration(duration(&Raw::Text(text)).expect("a duration"));
+        for exact in ["0ms", "1500ms", "90s", "1m", "25h", "31d"] {
+            assert_eq!(shown(exact), exact);
+        }
+        assert_eq!(shown("60s"), "1m");
     }
 
     #[test]

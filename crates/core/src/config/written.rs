@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::fault::Place;
+use super::named::{self, Named};
 use super::properties::{self, WrittenProperty};
 use super::reader::{Given, Reader, Table};
 use super::settings::{self, Section};
 use super::transform::SqlText;
-use super::values::{self, Raw};
+use super::values;
+use super::views::written::{self as written_views, WrittenView};
 use super::{EventTimeUnit, ListenAddress, OnDataLoss, PartitionBy, Start};
 
 pub(super) struct Written {
@@ -20,6 +22,9 @@ pub(super) struct Written {
     pub lake: WrittenLake,
     pub listen: Given<ListenAddress>,
     pub topics: Vec<WrittenTopic>,
+    /// True when something in `[[topics]]` is refused or not known: what is left may not be all that was meant.
+    pub topics_at_fault: bool,
+    pub views: Vec<WrittenView>,
     /// Where `[kafka]` stands, or the whole file when it is not there.
     pub kafka_place: Place,
     /// True when something stands under `topics`, right or wrong.
@@ -70,13 +75,18 @@ pub(super) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Written {
     reader.unknown_keys(&lake);
     let http = reader.section(document, Section::Http);
     reader.unknown_keys(&http);
+    let faults_before = reader.faults.len();
+    let topics = read_topics(reader, document);
+    let topics_at_fault = reader.faults.len() > faults_before;
     Written {
         brokers: reader.setting(&kafka, &settings::BROKERS, values::brokers),
         group: reader.setting(&kafka, &settings::GROUP, values::text),
         properties,
         lake: read_lake(reader, &lake),
         listen: reader.setting(&http, &settings::LISTEN, values::listen),
-        topics: read_topics(reader, document),
+        topics,
+        topics_at_fault,
+        views: written_views::read(reader, document),
         kafka_place: kafka_header.map_or_else(|| reader.places.whole_file(), |start| reader.places.at(start)),
         names_topics: document.contains_key(Section::Topics.key()),
     }
@@ -110,55 +120,15 @@ fn read_lake(reader: &mut Reader<'_>, lake: &Table<'_, '_>) -> WrittenLake {
 }
 
 fn read_topics(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Vec<WrittenTopic> {
-    let Some(value) = document.get(Section::Topics.key()) else {
-        return Vec::new();
-    };
-    let DeValue::Array(array) = value.get_ref() else {
-        let place = reader.places.at(value.span().start);
-        let advice = match value.get_ref() {
-            DeValue::Table(_) => "; write it with two brackets on each side, once for each topic",
-            _ => "",
-        };
-        let found = Raw::of(value.get_ref());
-        reader.fault(
-            place,
-            format!("topics: expected [[topics]] tables, found {found}{advice}"),
-        );
-        return Vec::new();
-    };
-    let mut topics = Vec::new();
-    let mut prefixes: Vec<(String, String)> = Vec::new();
-    for value in array {
-        let place = reader.places.at(value.span().start);
-        match value.get_ref() {
-            DeValue::Table(entries) => topics.push(read_topic(reader, place, entries, &mut prefixes)),
-            other => {
-                reader.fault(
-                    place,
-                    format!("topics: expected [[topics]] tables, found {}", Raw::of(other)),
-                );
-            }
-        }
-    }
+    let topics = named::read(reader, document, Section::Topics, &settings::NAME);
     topics
+        .into_iter()
+        .map(|topic| read_topic(reader, topic))
+        .collect()
 }
 
-fn read_topic(
-    reader: &mut Reader<'_>,
-    place: Place,
-    entries: &DeTable<'_>,
-    prefixes: &mut Vec<(String, String)>,
-) -> WrittenTopic {
-    let mut table = Table {
-        section: Section::Topics,
-        entries: Some(entries),
-        variable_prefix: None,
-    };
-    reader.unknown_keys(&table);
-    let name = reader.setting(&table, &settings::NAME, values::text);
-    if let Some(name) = name.value() {
-        table.variable_prefix = own_prefix(reader, name, prefixes);
-    }
+fn read_topic(reader: &mut Reader<'_>, topic: Named<'_, '_>) -> WrittenTopic {
+    let Named { place, name, table } = topic;
     WrittenTopic {
         place,
         name,
@@ -182,29 +152,4 @@ fn read_topic(
             values::duration_within(raw, Duration::from_secs(1), Duration::MAX)
         }),
     }
-}
-
-/// The prefix of the topic's variables. Two topics may come to one (`a.b` and `a_b`): a variable that is set then
-/// says nothing about either.
-fn own_prefix(reader: &mut Reader<'_>, name: &str, prefixes: &mut Vec<(String, String)>) -> Option<String> {
-    let prefix = settings::topic_variable_prefix(name);
-    let Some((_, other)) = prefixes
-        .iter()
-        .find(|(known, other)| *known == prefix && other != name)
-        .cloned()
-    else {
-        prefixes.push((prefix.clone(), name.to_owned()));
-        return Some(prefix);
-    };
-    for setting in settings::of_section(Section::Topics) {
-        let variable = prefix.clone() + &settings::shouted(setting.key);
-        if reader.variable(&variable).is_some() {
-            let place = Place::Variable { name: variable };
-            reader.fault(
-                place,
-                format!("topics {other:?} and {name:?} both answer to it; set it in the file"),
-            );
-        }
-    }
-    None
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eventlake_core::config::{
-    Config, Fault, Place, SqlText, Surroundings, TransformConfig, TransformFault, TransformPart,
-    known_variables, misspelt_variable, resolve_in,
+    Config, Fault, Place, SqlText, Surroundings, TopicConfig, TransformConfig, TransformFault, TransformPart,
+    ViewConfig, ViewFault, known_variables, misspelt_variable, resolve_in,
 };
 use eventlake_core::schema::DecodeRules;
 use eventlake_engine::kafka::property;
@@ -58,7 +58,7 @@ pub fn check(input: &[u8]) {
         read: &read,
         property: &property::check,
         transform: &last_character_is_wrong,
-        view: &|_, _| Vec::new(),
+        view: &last_character_of_a_view_is_wrong,
     };
     match resolve_in(text, Path::new(FILE), &around) {
         Ok(config) => check_resolved(&config, &variables),
@@ -78,15 +78,29 @@ fn last_character_is_wrong(transform: &TransformConfig, _: &DecodeRules) -> Vec<
         (TransformPart::Where, &transform.condition),
     ];
     let fault = |(part, text): (TransformPart, &Option<SqlText>)| {
-        let text = &text.as_ref()?.text;
-        let last = text.rsplit('\n').next().unwrap_or_default();
         Some(TransformFault {
             part,
-            at: Some((text.matches('\n').count() + 1, last.chars().count().max(1))),
+            at: Some(last_character(text.as_ref()?)),
             message: "wrong".to_owned(),
         })
     };
     pieces.into_iter().filter_map(fault).collect()
+}
+
+/// The same of a view whose text begins with a small letter, so that there are views with nothing wrong, too.
+fn last_character_of_a_view_is_wrong(view: &ViewConfig, _: &[TopicConfig]) -> Vec<ViewFault> {
+    let is_wrong = view.sql.text.starts_with(|first: char| first.is_lowercase());
+    let fault = || ViewFault {
+        at: Some(last_character(&view.sql)),
+        message: "wrong".to_owned(),
+    };
+    is_wrong.then(fault).into_iter().collect()
+}
+
+/// Its line and column.
+fn last_character(sql: &SqlText) -> (usize, usize) {
+    let last = sql.text.rsplit('\n').next().unwrap_or_default();
+    (sql.text.matches('\n').count() + 1, last.chars().count().max(1))
 }
 
 fn check_resolved(config: &Config, variables: &BTreeMap<&str, &str>) {

@@ -1,144 +1,18 @@
 //! The configuration: the annotated example, every kind of fault with its place, variables, secrets.
 
+mod annotated;
+mod case;
+mod views;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use eventlake_core::config::{
-    self, Config, Fault, ListenAddress, OnDataLoss, PartitionBy, SETTINGS, Section, SqlText, Start,
-    Surroundings, TransformConfig, TransformFault, TransformPart, resolve_in,
-};
-use eventlake_core::schema::{DecodeRules, EventTime};
+use eventlake_core::config::{self, ListenAddress, OnDataLoss, PartitionBy, SETTINGS, Section, Start};
+use eventlake_core::schema::EventTime;
 use proptest::prelude::*;
 
-const FILE: &str = "conf/eventlake.toml";
-
-const SCHEMA: &str = r#"{
-  "type": "object",
-  "required": ["at", "millis"],
-  "properties": {
-    "at": { "type": "string", "format": "date-time" },
-    "millis": { "type": "integer" },
-    "note": { "type": ["string", "null"] }
-  }
-}"#;
-
-const BROKEN_SCHEMA: &str = r#"{
-  "type": "object",
-  "properties": {
-    "at": { "type": "strng" },
-    "n": { "type": "integer", "minimun": 3 }
-  }
-}"#;
-
-/// A configuration with nothing wrong, to which a test adds what it is about.
-const GOOD: &str = r#"
-[kafka]
-brokers = "127.0.0.1:9092"
-[[topics]]
-name = "events"
-schema = "s.json"
-"#;
-
-/// A text, the variables and files around it.
-#[derive(Default)]
-struct Case {
-    text: String,
-    variables: BTreeMap<&'static str, &'static str>,
-}
-
-impl Case {
-    fn new(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            ..Self::default()
-        }
-    }
-
-    fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.variables.insert(name, value);
-        self
-    }
-
-    fn resolve(&self) -> Result<Config, Vec<Fault>> {
-        let env = |name: &str| self.variables.get(name).map(|text| (*text).to_owned());
-        let property = |name: &str, _: &str| match name {
-            "no.such.property" => Err("no such configuration property".to_owned()),
-            _ => Ok(()),
-        };
-        let transform = |transform: &TransformConfig, _: &DecodeRules| {
-            let pieces = [
-                (TransformPart::Select, &transform.select),
-                (TransformPart::Where, &transform.condition),
-            ];
-            // What is at fault is said by the text itself.
-            let fault = |(part, text): (TransformPart, &Option<SqlText>)| {
-                let text = &text.as_ref()?.text;
-                let before = &text[..text.find("BAD")?];
-                let line = before.rsplit('\n').next().expect("there is a last line");
-                Some(TransformFault {
-                    part,
-                    at: Some((before.matches('\n').count() + 1, line.chars().count() + 1)),
-                    message: "BAD is bad".to_owned(),
-                })
-            };
-            pieces.into_iter().filter_map(fault).collect()
-        };
-        resolve_in(
-            &self.text,
-            Path::new(FILE),
-            &Surroundings {
-                env: &env,
-                read: &read,
-                property: &property,
-                transform: &transform,
-                view: &|_, _| Vec::new(),
-            },
-        )
-    }
-
-    fn config(&self) -> Config {
-        self.resolve()
-            .unwrap_or_else(|faults| panic!("{}", lines(&faults)))
-    }
-
-    fn faults(&self) -> String {
-        self.resolve()
-            .map(|_| String::new())
-            .unwrap_or_else(|faults| lines(&faults))
-    }
-}
-
-fn lines(faults: &[Fault]) -> String {
-    faults.iter().map(|fault| format!("{fault}\n")).collect()
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    match path.to_str().expect("test paths are text") {
-        "conf/s.json" | "/abs/s.json" => Ok(SCHEMA.to_owned()),
-        "conf/broken.json" => Ok(BROKEN_SCHEMA.to_owned()),
-        "conf/not-json.json" => Ok("{ \"type\": \"object\",\n  oops }".to_owned()),
-        "conf/password" => Ok("from a file\n".to_owned()),
-        _ => Err("no such file".to_owned()),
-    }
-}
-
-/// The one fault of a good configuration with `lines` added to a section, without the place.
-fn fault_of(section: &str, added: &str) -> String {
-    let text = match section {
-        "kafka" => GOOD.replace("[[topics]]", &format!("{added}\n[[topics]]")),
-        "topics" => format!("{GOOD}{added}\n"),
-        other => format!("{GOOD}[{other}]\n{added}\n"),
-    };
-    let faults = Case::new(&text)
-        .resolve()
-        .err()
-        .unwrap_or_else(|| panic!("{added:?} is accepted"));
-    assert_eq!(faults.len(), 1, "{added:?}: {}", lines(&faults));
-    let place = faults[0].place.to_string();
-    assert!(place.starts_with("conf/"), "{added:?}: {place}");
-    faults[0].message.clone()
-}
+use case::{Case, FILE, GOOD, GOOD_VIEW, fault_of, lines};
 
 #[test]
 fn defaults_work_and_a_topic_needs_four_lines() {
@@ -322,7 +196,7 @@ start = "earlist"
 schema = "s.json"
 event_time = "att"
 
-[[views]]
+[[alerts]]
 name = "v"
 "#;
     let expected = r#"conf/eventlake.toml:2:11: kafka.brokers: expected brokers as "host:port", several separated by commas, found the number 9092
@@ -344,7 +218,7 @@ conf/eventlake.toml:30:14: topics.event_time: field "note" names the event time 
 conf/eventlake.toml:34:9: topics.table: "B" is already the table of the topic at line 28; expected a table for each topic
 conf/eventlake.toml:35:9: topics.start: expected "earliest", "latest" or a time such as "2026-11-21T00:00:00Z", found "earlist"
 conf/eventlake.toml:37:14: topics.event_time: the schema has no field "att"; hint: did you mean "at"?
-conf/eventlake.toml:39:1: [[views]] (live views) is not in this version; take it out
+conf/eventlake.toml:39:1: [[alerts]] is not in this version; take it out
 "#;
     let faults = Case::new(text).faults();
     let (own, schema): (Vec<_>, Vec<_>) = faults.lines().partition(|line| line.starts_with(FILE));
@@ -522,7 +396,7 @@ fn each_kind_of_fault_is_named() {
         (
             "topics",
             "[storage]\npath = \"x\"",
-            "expected [kafka], [lake], [http] or [[topics]]",
+            "expected [kafka], [lake], [http], [[topics]] or [[views]]",
         ),
         (
             "topics",
@@ -678,21 +552,21 @@ fn variables_win_over_the_file() {
 
 #[test]
 fn every_setting_has_a_variable_that_is_known() {
-    let config = Case::new(GOOD).config();
+    let config = Case::new(GOOD_VIEW).config();
     for setting in SETTINGS
         .iter()
-        .filter(|setting| !matches!(setting.key, "name" | "properties"))
+        .filter(|setting| !matches!(setting.key, "name" | "properties" | "outputs"))
     {
-        let topic = if setting.section == Section::Topics {
-            "EVENTS_"
-        } else {
-            ""
+        let whose = match setting.section {
+            Section::Topics => "EVENTS_",
+            Section::Views => "V_",
+            Section::Kafka | Section::Lake | Section::Http => "",
         };
-        let name = format!("EVENTLAKE_{}_{topic}{}", setting.section.key(), setting.key);
+        let name = format!("EVENTLAKE_{}_{whose}{}", setting.section.key(), setting.key);
         let name = name.replace('.', "_").to_uppercase();
         assert_eq!(config::misspelt_variable(&name, &config), None, "{name}");
         let case = Case {
-            text: GOOD.into(),
+            text: GOOD_VIEW.into(),
             variables: BTreeMap::from([(name.leak() as &str, "\u{1}")]),
         };
         let faults = case
@@ -707,6 +581,10 @@ fn every_setting_has_a_variable_that_is_known() {
     }
     let misspelt = config::misspelt_variable("EVENTLAKE_LAKE_MEMRY_LIMIT", &config);
     assert_eq!(misspelt, Some(Some("EVENTLAKE_LAKE_MEMORY_LIMIT".to_owned())));
+    let misspelt = config::misspelt_variable("EVENTLAKE_VIEWS_V_WINDOW_SIDE", &config);
+    assert_eq!(misspelt, Some(Some("EVENTLAKE_VIEWS_V_WINDOW_SIZE".to_owned())));
+    let no_single_value = config::misspelt_variable("EVENTLAKE_VIEWS_V_OUTPUTS", &config);
+    assert!(no_single_value.is_some(), "a variable cannot say it");
     assert_eq!(config::misspelt_variable("EVENTLAKE_CONFIG", &config), None);
 }
 
@@ -747,6 +625,8 @@ fn a_variable_that_two_topics_answer_to_is_refused() {
         faults.starts_with("EVENTLAKE_TOPICS_A_B_START (environment): topics \"a.b\" and \"a-b\" both"),
         "{faults}"
     );
+    let read_by_neither = Case::new(&text).with("EVENTLAKE_TOPICS_A_B_NAME", "c");
+    assert_eq!(read_by_neither.faults(), "");
 }
 
 #[test]
@@ -818,7 +698,7 @@ fn edited(text: &'static str) -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_edit_of_a_file_makes_it_panic(text in edited(include_str!("../../../config/eventlake.toml"))) {
+    fn no_edit_of_a_file_makes_it_panic(text in edited(include_str!("../../../../config/eventlake.toml"))) {
         let case = Case::new(text);
         if let Err(faults) = case.resolve() {
             prop_assert!(!faults.is_empty());
@@ -827,108 +707,6 @@ proptest! {
             }
         }
     }
-}
-
-const ANNOTATED: &str = include_str!("../../../config/eventlake.toml");
-
-fn read_from_disk(path: &Path) -> Result<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    std::fs::read_to_string(root.join(path)).map_err(|error| error.to_string())
-}
-
-#[test]
-fn the_annotated_file_works_as_it_is() {
-    let file = Path::new("config/eventlake.toml");
-    let config = config::resolve(ANNOTATED, file, &|_| None, &read_from_disk)
-        .unwrap_or_else(|faults| panic!("{}", lines(&faults)));
-    let landed: Vec<String> = config
-        .topics
-        .iter()
-        .map(|topic| format!("{} -> {}", topic.name, topic.table))
-        .collect();
-    assert_eq!(
-        landed,
-        [
-            "clicks -> clicks",
-            "views -> views",
-            "ratings -> ratings",
-            "client_tickets -> tickets"
-        ]
-    );
-    assert!(
-        config
-            .topics
-            .iter()
-            .all(|topic| matches!(topic.rules.event_time, EventTime::DateTime { .. }))
-    );
-    assert!(config.warnings.is_empty());
-}
-
-#[test]
-fn the_annotated_file_shows_every_setting_with_its_variable() {
-    for setting in SETTINGS {
-        let key = if setting.key == "properties" {
-            "[kafka.properties]"
-        } else {
-            setting.key
-        };
-        let shows =
-            |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} =")) || line == key;
-        assert!(
-            ANNOTATED.lines().any(shows),
-            "{setting} is not in config/eventlake.toml"
-        );
-        let variable = match setting.section {
-            // The name is what finds a topic's variables.
-            Section::Topics if setting.key == "name" => continue,
-            Section::Topics => {
-                let key = setting.key.replace('.', "_").to_uppercase();
-                format!("EVENTLAKE_TOPICS_CLICKS_{key}")
-            }
-            section => format!("EVENTLAKE_{}_{}", section.key(), setting.key).to_uppercase(),
-        };
-        assert!(
-            ANNOTATED.contains(&variable),
-            "{variable} is not in config/eventlake.toml"
-        );
-    }
-}
-
-/// The commented-out lines name defaults: taking the `# ` away changes nothing.
-#[test]
-fn the_defaults_that_the_annotated_file_names_are_the_ones_that_hold() {
-    let no_default = [
-        "event_time_unit",
-        "transform.",
-        "replication",
-        "retention",
-        "security.",
-        "sasl.",
-    ];
-    let is_setting = |line: &str| {
-        let key = line
-            .strip_prefix("# ")
-            .and_then(|rest| rest.split_once(" = "))
-            .map(|(key, _)| key);
-        key.is_some_and(|key| {
-            !key.contains(' ') && !no_default.iter().any(|skipped| key.starts_with(skipped))
-        })
-    };
-    let uncommented: Vec<&str> = ANNOTATED
-        .lines()
-        .map(|line| if is_setting(line) { &line[2..] } else { line })
-        .collect();
-    let uncommented = uncommented.join("\n");
-    assert!(uncommented.contains("\nroll_interval = \"10s\"\n") && uncommented.contains("\nextra = false\n"));
-    let file = Path::new("config/eventlake.toml");
-    let resolve = |text: &str| {
-        let config = config::resolve(text, file, &|_| None, &read_from_disk);
-        format!(
-            "{:#?}",
-            config.unwrap_or_else(|faults| panic!("{}", lines(&faults)))
-        )
-    };
-    assert_eq!(resolve(&uncommented), resolve(ANNOTATED));
 }
 
 /// librdkafka would look for nobody, for as long as it is asked to.

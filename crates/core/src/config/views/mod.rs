@@ -1,11 +1,17 @@
 //! Live views as configured: SQL over tables, when it is worked out, and where its rows go.
 
+pub(super) mod outputs;
+pub(super) mod resolve;
+mod secrets;
+pub(super) mod written;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::transform::SqlText;
 use crate::names::ViewName;
+use outputs::OutputKind;
 
 /// One `[[views]]` table.
 #[derive(Clone, Debug)]
@@ -98,14 +104,15 @@ impl OutputConfig {
     /// As the configuration calls it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Console { .. } => "console",
-            Self::Json { .. } => "json",
-            Self::JsonLines { .. } => "jsonl",
-            Self::Csv { .. } => "csv",
-            Self::Postgres { .. } => "postgres",
-            Self::Webhook { .. } => "webhook",
-        }
+        let kind = match self {
+            Self::Console { .. } => OutputKind::Console,
+            Self::Json { .. } => OutputKind::Json,
+            Self::JsonLines { .. } => OutputKind::JsonLines,
+            Self::Csv { .. } => OutputKind::Csv,
+            Self::Postgres { .. } => OutputKind::Postgres,
+            Self::Webhook { .. } => OutputKind::Webhook,
+        };
+        kind.name()
     }
 }
 

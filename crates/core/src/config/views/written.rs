@@ -1,0 +1,66 @@
+//! `[[views]]` as written: every value has its type and its place.
+
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::outputs::{self, WrittenOutput};
+use crate::config::ViewStart;
+use crate::config::fault::Place;
+use crate::config::named::{self, Named};
+use crate::config::reader::{Given, Reader};
+use crate::config::settings::{self, Section, Setting};
+use crate::config::transform::SqlText;
+use crate::config::values;
+
+pub(in crate::config) struct WrittenView {
+    /// Where its `[[views]]` stands.
+    pub place: Place,
+    pub name: Given<String>,
+    pub sql: Given<SqlText>,
+    pub every: Given<Duration>,
+    pub start: Given<ViewStart>,
+    pub groups_max: Given<u64>,
+    pub window: WrittenWindow,
+    /// Those that nothing is wrong with.
+    pub outputs: Given<Vec<WrittenOutput>>,
+}
+
+pub(in crate::config) struct WrittenWindow {
+    pub size: Given<Duration>,
+    pub slide: Given<Duration>,
+    pub lateness: Given<Duration>,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(in crate::config) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Vec<WrittenView> {
+    let views = named::read(reader, document, Section::Views, &settings::VIEW_NAME);
+    views.into_iter().map(|view| read_view(reader, view)).collect()
+}
+
+fn read_view(reader: &mut Reader<'_>, view: Named<'_, '_>) -> WrittenView {
+    let Named { place, name, table } = view;
+    let mut duration = |setting: &Setting, min: Duration, max: Duration| {
+        reader.setting(&table, setting, |raw| values::duration_within(raw, min, max))
+    };
+    let every = duration(&settings::EVERY, Duration::from_millis(100), DAY);
+    let window = WrittenWindow {
+        size: duration(&settings::WINDOW_SIZE, SECOND, 31 * DAY),
+        slide: duration(&settings::WINDOW_SLIDE, SECOND, 31 * DAY),
+        lateness: duration(&settings::WINDOW_LATENESS, Duration::ZERO, 31 * DAY),
+    };
+    WrittenView {
+        place,
+        name,
+        sql: reader.sql(&table, &settings::SQL),
+        every,
+        start: reader.setting(&table, &settings::VIEW_START, values::view_start),
+        groups_max: reader.setting(&table, &settings::MAX_GROUPS, |raw| {
+            values::whole_number(raw, 1, 10_000_000)
+        }),
+        window,
+        outputs: outputs::read(reader, &table),
+    }
+}
