@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod server;
+mod sql;
 mod transforms;
 mod views;
 

@@ -10,7 +10,6 @@ pub mod query;
 pub mod rejected;
 pub mod report;
 pub mod schema;
-mod sql;
 pub mod status;
 pub mod tail;
 #[cfg(test)]

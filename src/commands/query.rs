@@ -14,8 +14,8 @@ use clap::ValueEnum;
 use eventlake_core::config::Config;
 use eventlake_query::{QueryError, Session};
 
-use super::sql::{self, Halt, outward};
 use crate::cli::{Exit, Global, signals, usage};
+use crate::sql::{self, Halt, outward};
 use sink::{Destination, Sink};
 
 /// Query the lake with SQL: one statement, or a shell

@@ -28,9 +28,9 @@ use std::sync::atomic::AtomicBool;
 use clap::ValueEnum;
 use eventlake_core::config::Config;
 
-use super::sql;
 use super::unfinished::Unfinished;
 use crate::cli::{Exit, Global, output, signals, time, visible};
+use crate::sql;
 use ask::Asker;
 use figures::{Moment, Report};
 use measure::{Subject, measure};

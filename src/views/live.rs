@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -21,7 +21,7 @@ use super::output::Covers;
 use super::slot::{Handed, Queued, Slot};
 use super::state::{Kept, Positions, Shown, StateFolder};
 use super::windows;
-use crate::commands::sql::lake;
+use crate::sql::lake;
 
 /// Rows that are taken in, or handed to an output, at once: some more, as files are not divided.
 const ROWS_AT_ONCE: u64 = 100_000;

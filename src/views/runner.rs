@@ -14,7 +14,7 @@ use eventlake_query::{Limits, Session};
 use super::feed::{Followed, topics_of};
 use super::live::{Around, LiveView};
 use super::state::StateFolder;
-use crate::commands::sql::lake;
+use crate::sql::lake;
 use crate::transforms;
 
 /// How often the logs are looked at.

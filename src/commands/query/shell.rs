@@ -17,7 +17,7 @@ use super::Format;
 use super::complete::Words;
 use super::sink::Destination;
 use crate::cli::{Exit, output, report_error, signals};
-use crate::commands::sql::lake;
+use crate::sql::lake;
 
 /// The shell's own commands and what they do.
 pub const COMMANDS: &[(&str, &str)] = &[

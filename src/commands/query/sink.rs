@@ -10,8 +10,8 @@ use eventlake_query::Writer;
 use super::Format;
 use crate::cli::rows::Text;
 use crate::cli::{output, usage, visible};
-use crate::commands::sql::outward;
 use crate::commands::unfinished::Unfinished;
+use crate::sql::outward;
 
 #[derive(Clone, Debug)]
 pub enum Destination {

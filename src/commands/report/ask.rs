@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use eventlake_query::Session;
 
 use super::progress::Progress;
-use crate::commands::sql::Halt;
+use crate::sql::Halt;
 
 /// Who asks: one snapshot, and the user who may interrupt.
 pub struct Asker<'s> {

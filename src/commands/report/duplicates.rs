@@ -7,7 +7,7 @@ use super::figures::{Duplicates, Kind, Repeated, Value};
 use super::leaves::Leaf;
 use super::source::Source;
 use super::summary::{cut, of_integer};
-use crate::commands::sql::Halt;
+use crate::sql::Halt;
 
 /// Keys that are shown.
 const MOST_MAX: usize = 5;

@@ -8,8 +8,8 @@ use super::figures::{Kind, TableReport};
 use super::leaves::Leaf;
 use super::source::{Period, Source};
 use super::{duplicates, findings, rejects, summary, values, volume};
-use crate::commands::sql::Halt;
-use crate::commands::sql::lake::AsOf;
+use crate::sql::Halt;
+use crate::sql::lake::AsOf;
 
 /// A table, and how it is to be looked at.
 pub struct Subject<'c> {

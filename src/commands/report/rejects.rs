@@ -6,7 +6,7 @@ use super::ask::{Asker, Rows};
 use super::figures::{Example, Moment, Reason, Rejected};
 use super::source::Source;
 use crate::cli::visible;
-use crate::commands::sql::Halt;
+use crate::sql::Halt;
 
 /// Reasons that are listed at most: the sender of a record has a say in the field's name.
 const REASONS_MAX: usize = 20;

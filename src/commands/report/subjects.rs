@@ -9,7 +9,7 @@ use super::leaves::{self, Leaf};
 use super::measure::Subject;
 use super::source::Period;
 use crate::cli::{time, usage};
-use crate::commands::sql::lake;
+use crate::sql::lake;
 use crate::transforms;
 
 /// The tables to be measured, in the configuration's order.

@@ -8,7 +8,7 @@ use super::figures::{Band, Column, Kind, Lateness, Length, Moment, Value};
 use super::leaves::Leaf;
 use super::source::Source;
 use crate::cli::visible;
-use crate::commands::sql::Halt;
+use crate::sql::Halt;
 
 /// Where the bands of lateness begin and end, in seconds.
 const BANDS_SECS: [u64; 8] = [0, 1, 10, 60, 600, 3_600, 86_400, 604_800];

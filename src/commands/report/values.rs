@@ -8,7 +8,7 @@ use super::figures::{Column, Kind, Quantiles, Top, Value};
 use super::leaves::Leaf;
 use super::source::Source;
 use super::summary::{cut, of_integer};
-use crate::commands::sql::Halt;
+use crate::sql::Halt;
 
 /// In percent.
 const QUANTILES: [u64; 5] = [5, 25, 50, 75, 95];

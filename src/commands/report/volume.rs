@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike as _, Months, NaiveDate};
 use super::ask::Asker;
 use super::figures::{Moment, Step, Unit, Volume};
 use super::source::Source;
-use crate::commands::sql::Halt;
+use crate::sql::Halt;
 
 /// Steps that a report holds at most: over a year of hours.
 const STEPS_MAX: usize = 10_000;

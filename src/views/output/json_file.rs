@@ -9,7 +9,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use eventlake_query::{Format, Writer};
 
 use super::{Covers, Emission, Mark, Output, create_folder_of};
-use crate::commands::sql::outward;
+use crate::sql::outward;
 use crate::views::state::replace_file;
 
 pub struct JsonFile {

@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use eventlake_query::{Format, Writer};
 
 use super::{Covers, Emission, Mark, Output, create_folder_of};
-use crate::commands::sql::outward;
+use crate::sql::outward;
 use crate::views::state::sync_folder_of;
 
 /// Its mark is the length of the file: what stands behind it was written by an emission that never came to its end.
@@ -86,6 +86,7 @@ impl Output for Lines {
 /// The file, and where to go on in it.
 fn open(path: &Path, mark: Mark) -> io::Result<(File, u64)> {
     let length = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(metadata) => metadata.len(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error),
