@@ -406,7 +406,7 @@ impl<'c> LiveView<'c> {
         };
         slot.handed = Some(due.handed);
         if is_nothing {
-            self.is_kept &= !slot.has_shown(slot.mark);
+            self.is_kept &= !slot.has_shown(slot.mark.clone());
             return Ok(());
         }
         slot.outlet.hand(Job {
@@ -414,7 +414,7 @@ impl<'c> LiveView<'c> {
             rows: due.rows,
             covers: due.covers,
             windows: due.windows,
-            mark: slot.mark,
+            mark: slot.mark.clone(),
         });
         Ok(())
     }

@@ -13,6 +13,7 @@ use arrow::datatypes::SchemaRef;
 use eventlake_core::config::OutputConfig;
 use eventlake_core::names::ViewName;
 use eventlake_query::Format;
+use serde_json::Value;
 
 /// What an output is to show from now on.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ pub enum Covers {
 }
 
 /// Where an output stands after an emission, in its own words: kept with the view's state, and handed back to it.
-pub type Mark = Option<i64>;
+pub type Mark = Option<Value>;
 
 /// Where a view's rows go.
 pub trait Output: Send {

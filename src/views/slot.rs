@@ -45,7 +45,7 @@ pub enum Handed {
 impl Slot {
     pub fn new(outlet: Outlet, shown: Shown) -> Slot {
         Slot {
-            mark: shown.mark,
+            mark: shown.mark.clone(),
             outlet,
             shown,
             handed: None,
@@ -58,14 +58,14 @@ impl Slot {
         let Some(handed) = self.handed.take() else {
             return false; // of what it was told before the view started over
         };
-        self.mark = mark;
+        self.mark.clone_from(&mark);
         match handed {
             Handed::Whole { as_of } => self.shown.as_of = as_of,
             Handed::Files { count } => {
                 let place = self.queue.drain(..count).filter_map(|queued| queued.place).last();
                 match place {
                     // In the middle of a commit: after a crash it is shown from its beginning, over what stands there now.
-                    None => return self.shown.mark.replace(0).is_none(),
+                    None => return self.shown.mark.replace(0.into()).is_none(),
                     Some(place) => self.shown.place = Some(place),
                 }
             }

@@ -7,6 +7,7 @@ use arrow::array::{AsArray as _, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use eventlake_query::{Format, Writer};
+use serde_json::Value;
 
 use super::{Covers, Emission, Mark, Output, create_folder_of};
 use crate::sql::outward;
@@ -31,10 +32,11 @@ impl Output for JsonFile {
                 let Some(newest) = starts(emission.rows).max() else {
                     return Ok(mark);
                 };
-                if mark.is_some_and(|shown| shown > newest) {
+                let shown = mark.as_ref().and_then(Value::as_i64);
+                if shown.is_some_and(|shown| shown > newest) {
                     return Ok(mark);
                 }
-                (of_window(emission.rows, newest)?, Some(newest))
+                (of_window(emission.rows, newest)?, Some(newest.into()))
             }
         };
         let mut writer = Writer::new(Format::JsonLines, emission.columns).map_err(outward)?;

@@ -79,7 +79,7 @@ impl Output for Lines {
             return Err(error).with_context(|| self.path.display().to_string());
         }
         let length = length + bytes.len() as u64;
-        Ok(Some(i64::try_from(length).unwrap_or(i64::MAX)))
+        Ok(Some(length.into()))
     }
 }
 
@@ -92,7 +92,7 @@ fn open(path: &Path, mark: Mark) -> io::Result<(File, u64)> {
         Err(error) => return Err(error),
     };
     let mark = match mark {
-        Some(mark) => u64::try_from(mark).unwrap_or(0),
+        Some(mark) => mark.as_u64().unwrap_or(0),
         None if length == 0 => 0,
         // Nothing is known of what stands in it: it is kept, and begun anew.
         None => {
