@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use eventlake_core::commit::FileSet;
-use eventlake_core::config::{Config, KafkaConfig, Properties, parse_duration};
+use eventlake_core::config::{Config, KafkaConfig, OutputConfig, Properties, ViewConfig, parse_duration};
 use eventlake_engine::generate::{self, Kind, Options, Progress};
 use eventlake_engine::ingest::{self, IngestError, IngestOptions};
 use eventlake_engine::kafka::builtin::BuiltinBroker;
@@ -20,6 +20,7 @@ use crate::cli::{Exit, Global, signals, time, usage, visible};
 use crate::commands::ingest::telemetry;
 use crate::server;
 use crate::transforms;
+use crate::views::Views;
 
 /// Between two pictures on a terminal, and elsewhere.
 const REDRAW: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
@@ -75,7 +76,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     ))?;
     let started = Instant::now();
     let generator = Generator::start(options, config.kafka.clone());
-    let ingester = Ingester::start(config.clone(), Arc::clone(&telemetry));
+    let ingester = Ingester::start(config.clone(), Arc::clone(&telemetry))?;
 
     let over = || {
         args.duration
@@ -188,11 +189,14 @@ impl Generator {
 
 struct Ingester {
     thread: JoinHandle<Result<(), IngestError>>,
+    views: Option<Views>,
     stop: Arc<AtomicBool>,
 }
 
 impl Ingester {
-    fn start(config: Config, telemetry: Arc<Telemetry>) -> Ingester {
+    fn start(mut config: Config, telemetry: Arc<Telemetry>) -> anyhow::Result<Ingester> {
+        without_consoles(&mut config.views);
+        let views = Views::start(&config, &telemetry)?;
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let stop = Arc::clone(&stop);
@@ -201,7 +205,7 @@ impl Ingester {
                 ingest::run(&config, &transforms, IngestOptions::default(), &telemetry, &stop)
             })
         };
-        Ingester { thread, stop }
+        Ok(Ingester { thread, views, stop })
     }
 
     fn end(self) -> anyhow::Result<()> {
@@ -210,8 +214,20 @@ impl Ingester {
             .thread
             .join()
             .map_err(|_| anyhow!("the ingester ended in a panic"))?;
+        if let Some(views) = self.views {
+            views.finish();
+        }
         ended.context("the ingester stopped")
     }
+}
+
+/// The terminal shows the demo's own picture.
+fn without_consoles(views: &mut Vec<ViewConfig>) {
+    for view in views.iter_mut() {
+        view.outputs
+            .retain(|output| !matches!(output, OutputConfig::Console { .. }));
+    }
+    views.retain(|view| !view.outputs.is_empty());
 }
 
 fn greeting(config: &Config, broker: &BuiltinBroker, address: Option<String>) -> String {

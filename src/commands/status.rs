@@ -3,6 +3,7 @@
 mod live;
 mod report;
 mod view;
+mod views;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;

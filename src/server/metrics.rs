@@ -10,13 +10,15 @@ use eventlake_engine::telemetry::{
     KafkaState, RollReason, TelemetrySnapshot, TopicSnapshot, TopicState, Work,
 };
 
+use super::view_metrics;
+
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const STATES: [&str; 4] = ["starting", "running", "paused", "stopped"];
 
 /// One metric's kind, by Prometheus' words.
 #[derive(Clone, Copy)]
-enum Kind {
+pub enum Kind {
     Counter,
     Gauge,
 }
@@ -29,6 +31,9 @@ pub fn exposition(process: &TelemetrySnapshot) -> String {
     roll_metrics(&mut text, &process.topics);
     work_metrics(&mut text, &process.topics);
     state_metrics(&mut text, &process.topics);
+    if !process.views.is_empty() {
+        view_metrics::write(&mut text, &process.views);
+    }
     text
 }
 
@@ -333,7 +338,7 @@ fn per_topic<T: Display>(
     }
 }
 
-fn head(text: &mut String, name: &str, kind: Kind, help: &str) {
+pub fn head(text: &mut String, name: &str, kind: Kind, help: &str) {
     let kind = match kind {
         Kind::Counter => "counter",
         Kind::Gauge => "gauge",
@@ -342,7 +347,7 @@ fn head(text: &mut String, name: &str, kind: Kind, help: &str) {
     written(writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}"));
 }
 
-fn sample(text: &mut String, name: &str, labels: &[(&str, &str)], value: impl Display) {
+pub fn sample(text: &mut String, name: &str, labels: &[(&str, &str)], value: impl Display) {
     text.push_str(name);
     for (index, (label, value)) in labels.iter().enumerate() {
         let open = if index == 0 { '{' } else { ',' };

@@ -7,6 +7,7 @@ mod endpoints;
 mod metrics;
 #[cfg(test)]
 mod tests;
+mod view_metrics;
 
 use std::io;
 use std::net::SocketAddr;

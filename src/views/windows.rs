@@ -136,7 +136,7 @@ mod tests {
             &files,
             false,
         );
-        assert_eq!(secs(&found), (vec![0, 60, 999_960], Some(1_000_080)));
+        assert_eq!(secs(&found), (vec![0, 60, 999_960, 1_000_020], Some(1_000_080)));
         let shown = Shown {
             next_window: found.next,
             ..Shown::default()

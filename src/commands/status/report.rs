@@ -8,7 +8,7 @@ use eventlake_engine::lake::read_fold;
 use eventlake_engine::status::{
     BrokerTopic, Brokers, Lag, LakeStatus, RejectedByCode, RejectedCodes, lag, lake_status,
 };
-use eventlake_engine::telemetry::{RateMeter, TopicSnapshot, TopicState};
+use eventlake_engine::telemetry::{RateMeter, TopicSnapshot, TopicState, ViewSnapshot};
 use serde::Serialize;
 
 use super::{ByTopic, live};
@@ -28,6 +28,8 @@ pub struct Report {
     pub kafka: KafkaReport,
     pub daemon: DaemonReport,
     pub topics: Vec<TopicReport>,
+    /// The live views of the ingester here.
+    pub views: Vec<ViewSnapshot>,
 }
 
 #[derive(Debug, Serialize)]
@@ -117,6 +119,7 @@ impl Reporter {
         };
         let daemon = daemon(config, &live);
         let (asked, mut live) = (asked.ok(), live.ok().flatten());
+        let views = live.as_mut().map(|live| std::mem::take(&mut live.process.views));
         let topics = config.topics.iter().map(|topic| {
             let broker = asked.as_ref().and_then(|topics| topics.get(&topic.name)).cloned();
             let live = live.as_mut().and_then(|live| take_topic(live, topic));
@@ -130,6 +133,7 @@ impl Reporter {
             kafka,
             daemon,
             topics,
+            views: views.unwrap_or_default(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use eventlake_engine::status::{Lag, RejectedByCode};
 
 use super::report::{Report, TopicReport};
+use super::views;
 use crate::cli::output::{self, Align, bytes, count};
 use crate::cli::{time, visible};
 
@@ -19,6 +20,10 @@ pub fn to_text(report: &Report, now_micros: i64) -> String {
     let tables = tables(report, now_micros);
     if !tables.is_empty() {
         write!(text, "\n{tables}").expect("writing to a String never fails");
+    }
+    let views = views::table(&report.views, now_micros);
+    if !views.is_empty() {
+        write!(text, "\n{views}").expect("writing to a String never fails");
     }
     let notes = notes(report);
     if !notes.is_empty() {
@@ -194,6 +199,7 @@ fn notes(report: &Report) -> Vec<String> {
             notes.push(format!("{name}: {} offsets were committed as lost", count(lost)));
         }
     }
+    notes.extend(views::notes(&report.views));
     notes
 }
 
