@@ -26,6 +26,22 @@ impl Grid {
         }
     }
 
+    /// The grid of windows of this size over the windows of another grid: they close when the last window in them does.
+    pub fn over(self, below: Grid) -> Grid {
+        Grid {
+            size: self.size + below.size - below.slide,
+            ..self
+        }
+    }
+
+    /// The windows that begin within a span, ascending.
+    pub fn starting_within(self, span: Span) -> impl Iterator<Item = i64> {
+        let first = -(-span.from).div_euclid(self.slide) * self.slide;
+        (0..)
+            .map(move |number| first + number * self.slide)
+            .take_while(move |start| *start < span.until)
+    }
+
     pub fn span(self, start: i64) -> Span {
         Span {
             from: start,
@@ -197,6 +213,28 @@ mod tests {
         );
         let before: Vec<i64> = grid(60, 60, 0).windows_with(-1).map(|start| start / S).collect();
         assert_eq!(before, [-60], "before 1970, too");
+    }
+
+    #[test]
+    fn windows_over_windows_close_with_the_last_of_them() {
+        let (below, own) = (grid(60, 20, 0), grid(120, 20, 0));
+        let over = own.over(below);
+        let starts: Vec<i64> = below
+            .starting_within(own.span(0))
+            .map(|start| start / S)
+            .collect();
+        assert_eq!(starts, [0, 20, 40, 60, 80, 100]);
+        assert_eq!(over.end(0), below.end(100 * S));
+        // A row changes every window that holds a window that holds it.
+        let touched: Vec<i64> = over.windows_with(5 * S).map(|start| start / S).collect();
+        let expected: Vec<i64> = (-20..20)
+            .map(|number| number * 20)
+            .filter(|start| {
+                let mut windows = below.starting_within(own.span(start * S));
+                windows.any(|window| window <= 5 * S && below.end(window) > 5 * S)
+            })
+            .collect();
+        assert_eq!(touched, expected);
     }
 
     #[test]

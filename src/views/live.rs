@@ -12,9 +12,10 @@ use eventlake_core::config::{Config, OutputConfig, ViewConfig, ViewStart};
 use eventlake_core::names::TopicName;
 use eventlake_engine::lake::{LogPlace, ValidCommit};
 use eventlake_engine::telemetry::{OutputSnapshot, ViewSnapshot, ViewState};
-use eventlake_query::{Groups, QueryError, Session, Table, View, ViewKind};
+use eventlake_query::{Groups, QueryError, Session, Span, Table, View, ViewKind};
 
 use super::clock::{EventClock, Grid};
+use super::compiled::{Compiled, Source};
 use super::feed::{Addition, Followed, added_files};
 use super::outlet::{Described, Job, Outlet};
 use super::output::Covers;
@@ -40,7 +41,9 @@ pub struct Around<'r, 'c> {
 
 pub struct LiveView<'c> {
     pub config: &'c ViewConfig,
-    pub view: View,
+    view: View,
+    /// The view whose windows it looks at.
+    source: Option<Source>,
     /// Which of the followed topics it reads.
     pub topics: Vec<usize>,
     /// Their names, in the same order.
@@ -71,12 +74,15 @@ impl<'c> LiveView<'c> {
     /// When the disk or a log cannot be read, or there is no thread for an output.
     pub fn open(
         config: &'c ViewConfig,
-        view: View,
+        compiled: Compiled,
         topics: Vec<usize>,
         folder: StateFolder,
         around: &mut Around<'_, 'c>,
     ) -> anyhow::Result<LiveView<'c>> {
-        let form = format!("{} {:?}", view.state_form(), config.window);
+        let Compiled { view, source } = compiled;
+        let below = source.as_ref().map(|source| source.grid);
+        let form = format!("{} {:?} {below:?}", view.state_form(), config.window);
+        let own = config.window.as_ref().map(Grid::new);
         let kept = folder.read()?.filter(|(kept, _)| kept.form == form);
         let (kept, groups) = match kept {
             None => (None, Vec::new()),
@@ -97,7 +103,8 @@ impl<'c> LiveView<'c> {
             as_of: 0,
             groups: Groups::none(),
             clock: EventClock::default(),
-            grid: config.window.as_ref().map(Grid::new),
+            grid: own.map(|own| below.map_or(own, |below| own.over(below))),
+            source,
             whole: None,
             due: around.now,
             is_kept: true,
@@ -376,6 +383,11 @@ impl<'c> LiveView<'c> {
         }
         clock.advance(&names, idle);
         self.clock = clock;
+        if let Some(source) = &mut self.source
+            && !changed.is_empty()
+        {
+            source.known.clear();
+        }
         let as_of = self.as_of + 1;
         for slot in &mut self.slots {
             let shown = &mut slot.shown;
@@ -477,14 +489,7 @@ impl<'c> LiveView<'c> {
         let starts: Vec<i64> = wanted.changed.iter().chain(&wanted.closed).copied().collect();
         let mut rows: Vec<RecordBatch> = Vec::new();
         for start in &starts {
-            let span = grid.span(*start);
-            let tables = self.tables(around, |topic| {
-                let live = around.followed[topic].live(since(topic));
-                live.filter(|file| windows::overlaps(file, span))
-                    .cloned()
-                    .collect()
-            });
-            rows.extend(around.session.window_of(&self.view, span, tables)?);
+            rows.extend(self.window(*start, around)?);
         }
         Ok(Due {
             rows: rows.into(),
@@ -495,6 +500,55 @@ impl<'c> LiveView<'c> {
                 as_of: self.as_of,
                 next: wanted.next,
             },
+        })
+    }
+
+    /// The rows of one window.
+    fn window(&mut self, start: i64, around: &mut Around<'_, 'c>) -> anyhow::Result<Vec<RecordBatch>> {
+        let own = Grid::new(self.config.window.as_ref().expect("a view of windows has one"));
+        let span = own.span(start);
+        let Some(mut source) = self.source.take() else {
+            let tables = self.tables_within(span, around);
+            return Ok(around.session.window_of(&self.view, span, tables)?);
+        };
+        let rows = self.window_of_windows(span, &mut source, around);
+        self.source = Some(source);
+        rows
+    }
+
+    fn window_of_windows(
+        &self,
+        span: Span,
+        source: &mut Source,
+        around: &mut Around<'_, 'c>,
+    ) -> anyhow::Result<Vec<RecordBatch>> {
+        // What lies before the first window of all that are worked out in a row is not asked for again.
+        source.known = source.known.split_off(&span.from);
+        let mut below = Vec::new();
+        for start in source.grid.starting_within(span) {
+            if let Some(known) = source.known.get(&start) {
+                below.extend(known.iter().cloned());
+                continue;
+            }
+            let tables = self.tables_within(source.grid.span(start), around);
+            let rows = around
+                .session
+                .window_of(&source.view, source.grid.span(start), tables)?;
+            below.extend(rows.iter().cloned());
+            source.known.insert(start, rows);
+        }
+        let session = &mut around.session;
+        Ok(session.window_of_windows(&self.view, span, &source.name, (&source.view, below))?)
+    }
+
+    /// Its tables, each with the files that can hold rows of this time.
+    fn tables_within(&self, span: Span, around: &Around<'_, 'c>) -> Vec<Table> {
+        self.tables(around, |topic| {
+            let since = self.since.as_ref().and_then(|since| since.get(&topic));
+            let live = around.followed[topic].live(since);
+            live.filter(|file| windows::overlaps(file, span))
+                .cloned()
+                .collect()
         })
     }
 

@@ -6,6 +6,7 @@
 
 mod check;
 mod clock;
+mod compiled;
 mod feed;
 mod live;
 mod outlet;

@@ -11,6 +11,7 @@ use eventlake_core::config::{Config, ViewConfig};
 use eventlake_engine::telemetry::{Telemetry, ViewSnapshot, ViewState};
 use eventlake_query::{Limits, Session};
 
+use super::compiled::compile;
 use super::feed::{Followed, topics_of};
 use super::live::{Around, LiveView};
 use super::state::StateFolder;
@@ -209,16 +210,19 @@ fn open<'c>(config: &'c ViewConfig, around: &mut Around<'_, 'c>) -> anyhow::Resu
     let Some(folder) = StateFolder::take(&around.config.lake.checkpoints, &config.name)? else {
         return Ok(None);
     };
-    let tables = around.followed.iter().zip(around.columns);
-    let tables = tables.map(|(followed, columns)| {
-        lake::of_files(around.config, followed.topic, columns, std::iter::empty())
-    });
-    around.session.show(tables.collect());
-    let view = around.session.view(&config.sql.text, config.window.is_some());
-    let view = view.context("it was checked with the configuration")?;
-    let tables: BTreeSet<_> = view.tables().iter().collect();
+    let tables = || {
+        let tables = around.followed.iter().zip(around.columns);
+        tables
+            .map(|(followed, columns)| {
+                lake::of_files(around.config, followed.topic, columns, std::iter::empty())
+            })
+            .collect()
+    };
+    let compiled = compile(around.session, config, &around.config.views, tables);
+    let compiled = compiled.context("it was checked with the configuration")?;
+    let tables: BTreeSet<_> = compiled.view.tables().iter().collect();
     let topics = topics_of(&around.config.topics, &tables);
-    LiveView::open(config, view, topics, folder, around).map(Some)
+    LiveView::open(config, compiled, topics, folder, around).map(Some)
 }
 
 impl Place<'_> {

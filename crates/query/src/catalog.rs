@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
-use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::logical_expr::LogicalPlanBuilder;
+
+use eventlake_core::names::ViewName;
 
 use crate::bounds;
 use crate::lake::{ACCEPTED, REJECTED, Table};
@@ -45,6 +49,24 @@ impl LakeCatalog {
             };
             schema.tables.insert(name, provider);
         }
+        LakeCatalog::of(schemas)
+    }
+
+    /// One table of these rows and no other. The columns may be null, whatever their types say.
+    pub fn of_rows(name: &ViewName, columns: &SchemaRef, rows: Vec<RecordBatch>) -> LakeCatalog {
+        let fields = columns.fields().iter();
+        let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
+        let columns = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let table = MemTable::try_new(columns, vec![rows]).expect("a view's rows have its columns");
+        let mut accepted = LakeSchema::default();
+        accepted.tables.insert(name.to_string(), Arc::new(table));
+        LakeCatalog::of(BTreeMap::from([
+            (ACCEPTED, accepted),
+            (REJECTED, LakeSchema::default()),
+        ]))
+    }
+
+    fn of(schemas: BTreeMap<&'static str, LakeSchema>) -> LakeCatalog {
         let shared = |(name, schema)| (name, Arc::new(schema));
         LakeCatalog {
             schemas: schemas.into_iter().map(shared).collect(),

@@ -35,7 +35,9 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    pub(crate) fn new(message: impl Into<String>) -> Fault {
+    /// A fault of no place.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Fault {
         Fault {
             message: message.into(),
             start: None,
@@ -69,7 +71,9 @@ impl Fault {
         parts.join("; ").replace('\n', " ")
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Fault {
+    /// What the reader may do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Fault {
         self.hints.push(hint.into());
         self
     }

@@ -29,6 +29,6 @@ pub use fault::Fault;
 pub use lake::{LiveFile, Table};
 pub use output::{Format, Writer};
 pub use session::{Limits, Session};
-pub use statement::{Split, split};
+pub use statement::{Split, split, tables_named};
 pub use transform::{Frame, RowTransform, TransformError};
 pub use view::{EventTimes, Groups, KAFKA_GENERATION, Span, View, ViewKind, WINDOW_END, WINDOW_START};

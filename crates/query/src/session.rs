@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -17,6 +18,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
+use eventlake_core::names::ViewName;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::answer::Answer;
@@ -126,6 +128,18 @@ impl Session {
         let files = tables.iter().flat_map(|table| &table.files);
         self.inner.store.hold(files.map(|live| (location(live), live)));
         let catalog = Arc::new(LakeCatalog::new(tables, span));
+        self.inner.context.register_catalog(CATALOG, catalog);
+    }
+
+    /// Queries see one table from now on, which holds these rows.
+    pub(crate) fn show_rows(&mut self, name: &ViewName, columns: &SchemaRef, rows: Vec<RecordBatch>) {
+        let names = columns.fields().iter().map(|field| quoted(field.name()));
+        self.known = Known {
+            tables: vec![name.to_string()],
+            columns: names.collect(),
+        };
+        self.inner.store.hold(std::iter::empty());
+        let catalog = Arc::new(LakeCatalog::of_rows(name, columns, rows));
         self.inner.context.register_catalog(CATALOG, catalog);
     }
 

@@ -1,5 +1,7 @@
 //! SQL text to one statement that reads: how a text is split, what is let through, and what each refusal says.
 
+use std::collections::BTreeSet;
+
 use datafusion::common::Location;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
@@ -77,6 +79,17 @@ pub(crate) fn parse(sql: &str) -> Result<Statement, Fault> {
         (Some(statement), 0) if reads(&statement) => Ok(statement),
         (Some(_), 0) => Err(refused(sql)),
     }
+}
+
+/// The tables that a query names, as far as it can be read; of one with its schema's name before it both.
+#[must_use]
+pub fn tables_named(sql: &str) -> BTreeSet<String> {
+    let Ok(statement) = parse(sql) else {
+        return BTreeSet::new();
+    };
+    let references = datafusion::sql::resolve::resolve_table_references(&statement, true);
+    let references = references.map(|(tables, _)| tables).unwrap_or_default();
+    references.iter().map(ToString::to_string).collect()
 }
 
 /// Whether a statement only reads. What it reads from is looked at once more when it is planned.

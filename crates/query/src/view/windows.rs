@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use eventlake_core::names::TableName;
+use eventlake_core::names::{TableName, ViewName};
 use eventlake_core::schema::EventTime;
 
 use super::{View, running};
@@ -43,6 +43,40 @@ impl Session {
         tables: Vec<Table>,
     ) -> Result<Vec<RecordBatch>, QueryError> {
         self.show_within(tables, span);
+        self.window_shown(view, span)
+    }
+
+    /// Finds out whether this SQL over the windows of another view can be kept up to date. It sees them as a table with the view's
+    /// name and columns.
+    ///
+    /// # Errors
+    /// [`QueryError::Sql`] with what is wrong with it.
+    pub fn view_of_windows(&mut self, sql: &str, name: &ViewName, source: &View) -> Result<View, QueryError> {
+        self.show_rows(name, &source.columns, Vec::new());
+        let view = self.view(sql, true)?;
+        Ok(View {
+            tables: source.tables.clone(),
+            state_form: format!("{} over {}", view.state_form, source.state_form),
+            ..view
+        })
+    }
+
+    /// The view's rows of one of its windows, given those of the view it looks at.
+    ///
+    /// # Errors
+    /// When memory does not suffice, or an expression fails.
+    pub fn window_of_windows(
+        &mut self,
+        view: &View,
+        span: Span,
+        name: &ViewName,
+        source: (&View, Vec<RecordBatch>),
+    ) -> Result<Vec<RecordBatch>, QueryError> {
+        self.show_rows(name, &source.0.columns, source.1);
+        self.window_shown(view, span)
+    }
+
+    fn window_shown(&self, view: &View, span: Span) -> Result<Vec<RecordBatch>, QueryError> {
         let inner = self.inner();
         let batches = self.block_on(async {
             let statement = statement::parse(&view.sql)?;
