@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod server;
 mod transforms;
+mod views;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,8 @@
 //! What an output of a view is told, and what it promises.
 
+pub mod postgres;
+pub mod webhook;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use eventlake_core::names::ViewName;

@@ -1,0 +1,4 @@
+//! Live views.
+#![allow(dead_code)]
+
+pub mod output;
