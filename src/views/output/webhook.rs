@@ -15,6 +15,7 @@ use eventlake_core::config::Secret;
 use eventlake_query::{Format, Writer};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use percent_encoding::percent_decode_str;
+use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -102,9 +103,10 @@ impl Webhook {
     /// Posts one part, again and again while there is patience left.
     fn post(&self, uri: &Uri, part: &Part, patience: &mut Duration) -> anyhow::Result<()> {
         let mut pause = self.limits.first_pause;
+        let mut timeout = self.limits.request;
         loop {
             let began = Instant::now();
-            let (why, after) = match self.attempt(uri, part, self.limits.request) {
+            let (why, after) = match self.attempt(uri, part, timeout) {
                 Tried::Taken => return Ok(()),
                 Tried::Refused(why) => bail!(why),
                 Tried::NotNow { why, after } => (why, after),
@@ -117,11 +119,14 @@ impl Webhook {
             std::thread::sleep(wait);
             *patience -= wait;
             pause *= 2;
+            timeout = timeout.min(*patience);
         }
     }
 
     fn attempt(&self, uri: &Uri, part: &Part, timeout: Duration) -> Tried {
-        let agent = self.agent.get_or_init(|| agent(Proxy::try_from_env()));
+        let agent = self
+            .agent
+            .get_or_init(|| agent(Proxy::try_from_env(), &native_roots()));
         let mut request = agent
             .post(uri)
             .config()
@@ -240,15 +245,16 @@ fn basic(userinfo: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(credentials))
 }
 
-fn agent(proxy: Option<Proxy>) -> Agent {
-    // The machine's own authorities, as every other program there trusts them.
-    let roots = rustls_native_certs::load_native_certs().certs;
-    let roots = roots
-        .iter()
-        .map(|root| Certificate::from_der(root).to_owned())
-        .collect();
+/// The machine's own authorities, as every other program there trusts them. Where there are none, no certificate is good.
+fn native_roots() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
+fn agent(proxy: Option<Proxy>, roots: &[CertificateDer<'_>]) -> Agent {
+    let roots = roots.iter().map(|root| Certificate::from_der(root).to_owned());
+    let roots = Arc::new(roots.collect());
     let tls = TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .root_certs(RootCerts::Specific(roots))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build();
     Agent::config_builder()

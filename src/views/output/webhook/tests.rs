@@ -1,12 +1,15 @@
 //! The webhook against receivers of this process, on a loopback port.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::TcpListener;
 use std::sync::mpsc::{self, Receiver};
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use eventlake_core::names::ViewName;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::*;
@@ -57,7 +60,7 @@ fn receiver(answers: &[&str]) -> (String, Receiver<Request>) {
     (address, requests)
 }
 
-fn request_of(stream: &TcpStream) -> Request {
+fn request_of(stream: impl Read) -> Request {
     let mut reader = BufReader::new(stream);
     let mut head = Vec::new();
     loop {
@@ -125,7 +128,7 @@ fn webhook(url: String, secret: Option<&str>, limits: Limits) -> Webhook {
     );
     webhook.limits = limits;
     // A proxy that the environment names is none of a test's.
-    assert!(webhook.agent.set(agent(None)).is_ok());
+    assert!(webhook.agent.set(agent(None, &[])).is_ok());
     webhook
 }
 
@@ -329,6 +332,50 @@ fn no_rows_are_told_where_they_mean_that_all_is_gone() {
     let request = requests.recv().expect("a request").json();
     assert_eq!((&request["rows"], &request["parts"]), (&json!([]), &json!(1)));
     assert!(requests.recv().is_err());
+}
+
+/// A receiver with TLS that answers one request, and its certificate, which nobody signed but itself.
+fn receiver_with_tls() -> (String, CertificateDer<'static>) {
+    let pem = include_bytes!("tests/receiver.pem");
+    let certificate = CertificateDer::from_pem_slice(pem).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(pem).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .expect("a certificate with its key");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut connection = ServerConnection::new(Arc::new(config)).expect("a connection");
+        // A client that does not trust the certificate goes away.
+        if connection.complete_io(&mut stream).is_ok() {
+            let mut stream = StreamOwned::new(connection, stream);
+            request_of(&mut stream);
+            let answer = answer("200 OK", "", "");
+            stream.write_all(answer.as_bytes()).expect("an answer");
+        }
+    });
+    (address, certificate)
+}
+
+#[test]
+fn rows_go_over_tls_to_a_receiver_whose_certificate_is_trusted_and_no_other() {
+    let impatient = Limits {
+        patience: Duration::ZERO,
+        ..SHORT
+    };
+    let (address, certificate) = receiver_with_tls();
+    let mut trusting = webhook(format!("https://{address}/"), None, SHORT);
+    trusting.agent = OnceLock::from(agent(None, &[certificate]));
+    emit(&mut trusting, &[rows(1)], Covers::Everything).expect("taken");
+    let (address, _) = receiver_with_tls();
+    let mut other = webhook(format!("https://{address}/"), None, impatient);
+    let error = emit(&mut other, &[rows(1)], Covers::Everything).expect_err("an unknown certificate");
+    assert!(error.contains("UnknownIssuer"), "{error}");
 }
 
 #[test]
