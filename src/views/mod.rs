@@ -1,4 +1,4 @@
-//! Live views.
+//! Live views: where their rows go.
 #![allow(dead_code)]
 
 pub mod output;

@@ -4,7 +4,9 @@ use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc::{self, Receiver};
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, StringViewArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray, UInt64Array,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use eventlake_core::names::ViewName;
 use rustls::pki_types::PrivateKeyDer;
@@ -376,6 +378,32 @@ fn rows_go_over_tls_to_a_receiver_whose_certificate_is_trusted_and_no_other() {
     let mut other = webhook(format!("https://{address}/"), None, impatient);
     let error = emit(&mut other, &[rows(1)], Covers::Everything).expect_err("an unknown certificate");
     assert!(error.contains("UnknownIssuer"), "{error}");
+}
+
+#[test]
+fn values_that_json_has_no_like_for_are_texts_and_null() {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        (
+            "window_start",
+            Arc::new(TimestampMicrosecondArray::from(vec![1_600_000_000_123_456]).with_timezone("UTC")),
+        ),
+        ("bytes", Arc::new(BinaryArray::from(vec![&b"\x00\xff"[..]]))),
+        ("nan", Arc::new(Float64Array::from(vec![f64::NAN]))),
+        ("large", Arc::new(UInt64Array::from(vec![u64::MAX]))),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).expect("rows");
+    let emission = Emission {
+        view: &ViewName::new("totals").expect("a name"),
+        as_of: 7,
+        columns: &rows.schema(),
+        key: &[],
+        rows: &[],
+        covers: Covers::Everything,
+    };
+    let body = String::from_utf8(body(&emission, 1, 1, &[rows.clone()]).expect("a body")).expect("UTF-8");
+    let expected = "\"key\":[],\"rows\":[{\"window_start\":\"2020-09-13T12:26:40.123456Z\",\"bytes\":\"00ff\",\"nan\":null,\
+                    \"large\":18446744073709551615}]}";
+    assert!(body.ends_with(expected), "{body}");
 }
 
 #[test]
