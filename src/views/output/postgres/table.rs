@@ -214,7 +214,7 @@ pub struct FoundKey {
     pub nulls_are_equal: bool,
 }
 
-/// Asks for the columns of a table: what [`Found::take_column`] takes.
+/// Asks for the columns of a table: the first half of what [`Found::of`] takes.
 pub fn select_columns(oid: &str) -> String {
     format!(
         "SELECT attname, format_type(atttypid, atttypmod), attnotnull, atthasdef OR attidentity <> '' \
@@ -222,7 +222,7 @@ pub fn select_columns(oid: &str) -> String {
     )
 }
 
-/// Asks for the unique indexes of a table, a row a column of each: what [`Found::take_key_column`] takes. Those that do not hold
+/// Asks for the unique indexes of a table, a row a column of each: the other half. Those that do not hold
 /// for every row, or not at every moment, cannot tell which row to replace.
 pub fn select_keys(oid: &str) -> String {
     format!(

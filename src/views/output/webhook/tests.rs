@@ -400,7 +400,8 @@ fn values_that_json_has_no_like_for_are_texts_and_null() {
         rows: &[],
         covers: Covers::Everything,
     };
-    let body = String::from_utf8(body(&emission, 1, 1, &[rows.clone()]).expect("a body")).expect("UTF-8");
+    let body = String::from_utf8(body(&emission, 1, 1, std::slice::from_ref(&rows)).expect("a body"))
+        .expect("UTF-8");
     let expected = "\"key\":[],\"rows\":[{\"window_start\":\"2020-09-13T12:26:40.123456Z\",\"bytes\":\"00ff\",\"nan\":null,\
                     \"large\":18446744073709551615}]}";
     assert!(body.ends_with(expected), "{body}");
