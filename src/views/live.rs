@@ -410,6 +410,7 @@ impl<'c> LiveView<'c> {
             ViewKind::Rows => self.files_for(slot, around)?,
             ViewKind::Windows => self.windows_for(slot, around)?,
         };
+        let lake = self.lake();
         let slot = &mut self.slots[slot];
         let is_nothing = match due.covers {
             Covers::Everything => false,
@@ -423,12 +424,20 @@ impl<'c> LiveView<'c> {
         }
         slot.outlet.hand(Job {
             as_of: self.as_of,
+            lake,
             rows: due.rows,
             covers: due.covers,
             windows: due.windows,
             mark: slot.mark.clone(),
         });
         Ok(())
+    }
+
+    /// Which commit logs it follows.
+    fn lake(&self) -> Arc<str> {
+        let log = |place: &LogPlace| place.log.map_or_else(String::new, |log| log.to_string());
+        let logs: Vec<String> = self.places.values().map(log).collect();
+        logs.join("+").into()
     }
 
     fn whole(&mut self, around: &mut Around<'_, 'c>) -> anyhow::Result<Due> {

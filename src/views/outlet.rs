@@ -22,6 +22,7 @@ const STACK_BYTES: usize = 4 << 20;
 #[derive(Clone, Debug)]
 pub struct Job {
     pub as_of: u64,
+    pub lake: Arc<str>,
     pub rows: Arc<[RecordBatch]>,
     pub covers: Covers,
     pub windows: Arc<[i64]>,
@@ -68,6 +69,7 @@ impl Outlet {
                     let emission = Emission {
                         view: &described.view,
                         as_of: job.as_of,
+                        lake: &job.lake,
                         columns: &described.columns,
                         key: &described.key,
                         rows: &job.rows,

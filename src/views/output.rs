@@ -3,6 +3,8 @@
 mod console;
 mod json_file;
 mod lines;
+mod postgres;
+mod webhook;
 
 use std::fs;
 use std::path::Path;
@@ -21,6 +23,8 @@ pub struct Emission<'e> {
     pub view: &'e ViewName,
     /// A number that grows with every commit of the view's tables: an older one is never shown over a newer one.
     pub as_of: u64,
+    /// Which commit logs it counts. In others it begins anew.
+    pub lake: &'e str,
     pub columns: &'e SchemaRef,
     /// Positions in `columns` of those that no two rows share. None: a view of one row.
     pub key: &'e [usize],
@@ -61,7 +65,10 @@ pub fn open(config: &OutputConfig) -> Box<dyn Output> {
         OutputConfig::Json { path } => Box::new(json_file::JsonFile::new(path.clone())),
         OutputConfig::JsonLines { path } => Box::new(lines::Lines::new(path.clone(), Format::JsonLines)),
         OutputConfig::Csv { path } => Box::new(lines::Lines::new(path.clone(), Format::Csv)),
-        OutputConfig::Postgres { .. } | OutputConfig::Webhook { .. } => todo!(),
+        OutputConfig::Postgres { url, table } => {
+            Box::new(postgres::Postgres::new(url.clone(), table.clone()))
+        }
+        OutputConfig::Webhook { url, secret } => Box::new(webhook::Webhook::new(url.clone(), secret.clone())),
     }
 }
 
