@@ -3,6 +3,7 @@
 mod console;
 mod json_file;
 mod lines;
+mod post;
 mod postgres;
 mod webhook;
 

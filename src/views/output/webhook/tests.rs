@@ -3,17 +3,20 @@
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use arrow::array::{
     ArrayRef, BinaryArray, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use eventlake_core::names::ViewName;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
+use super::super::post::{Limits, TOLD_CHARS, agent, retry_after};
 use super::*;
 
 /// Limits short enough for a test, and long enough for a busy machine.
@@ -130,9 +133,9 @@ fn webhook(url: String, secret: Option<&str>, limits: Limits) -> Webhook {
         Secret::new(url),
         secret.map(|secret| Secret::new(secret.to_owned())),
     );
-    webhook.limits = limits;
+    webhook.post.limits = limits;
     // A proxy that the environment names is none of a test's.
-    assert!(webhook.agent.set(agent(None, &[])).is_ok());
+    assert!(webhook.post.agent.set(agent(None, &[])).is_ok());
     webhook
 }
 
@@ -374,7 +377,7 @@ fn rows_go_over_tls_to_a_receiver_whose_certificate_is_trusted_and_no_other() {
     };
     let (address, certificate) = receiver_with_tls();
     let mut trusting = webhook(format!("https://{address}/"), None, SHORT);
-    trusting.agent = OnceLock::from(agent(None, &[certificate]));
+    trusting.post.agent = OnceLock::from(agent(None, &[certificate]));
     emit(&mut trusting, &[rows(1)], Covers::Everything).expect("taken");
     let (address, _) = receiver_with_tls();
     let mut other = webhook(format!("https://{address}/"), None, impatient);
