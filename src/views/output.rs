@@ -5,6 +5,8 @@ mod json_file;
 mod lines;
 mod post;
 mod postgres;
+#[cfg(test)]
+mod receiver;
 mod webhook;
 
 use std::fs;
