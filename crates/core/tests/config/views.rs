@@ -189,7 +189,7 @@ conf/eventlake.toml:16:3: views.sql: BAD is bad with 1 tables
 conf/eventlake.toml:17:19: views.outputs.to: expected "console", "json", "jsonl", "csv", "postgres" or "webhook", found "jsn"; did you mean "json"?
 conf/eventlake.toml:17:40: views.outputs.path is missing: expected the path of a file on this machine
 conf/eventlake.toml:17:54: unknown key "rows" in an output to "csv"; it belongs to "console"
-conf/eventlake.toml:18:3: views.outputs.table is missing: expected the name of a table in the database
+conf/eventlake.toml:18:3: views.outputs.table is missing: expected the name of a table in the database, or "schema.table"
 conf/eventlake.toml:18:39: views.outputs.url_env: url is there too; expected one of url, url_env and url_file
 conf/eventlake.toml:18:60: unknown key "tabel" in an output to "postgres"; did you mean "table"?
 conf/eventlake.toml:19:1: views.name is missing: expected the view's name
@@ -413,7 +413,7 @@ fn each_kind_of_fault_of_an_output_is_named() {
         ),
         (
             "[{ to = \"postgres\", url = \"postgres://hunter2\", table = \"postgres://me:hunter2@db/x\" }]",
-            "views.outputs.table: expected the name of a table in the database, found an address",
+            "views.outputs.table: expected the name of a table in the database, or \"schema.table\", found an address",
         ),
         (
             "[{ to = \"postgres\", url = \"postgres://hunter2\", table = 5 }]",
@@ -472,6 +472,41 @@ fn an_address_is_one_of_its_output_and_is_not_repeated() {
         let faults = with_outputs(&outputs(to, &format!("url = \"{url}\""))).faults();
         assert_eq!(faults, "", "{url}");
     }
+}
+
+#[test]
+fn a_table_in_a_database_is_one_or_two_names() {
+    let table = |table: &str| {
+        with_outputs(&format!(
+            "[{{ to = \"postgres\", url = \"postgres://db/x\", table = \"{table}\" }}]"
+        ))
+    };
+    let long = "a".repeat(63);
+    for right in ["t", "s.t", "Mixed Case.t-1", &long, &format!("{long}.{long}")] {
+        assert_eq!(table(right).faults(), "", "{right}");
+    }
+    let many_bytes = "é".repeat(32);
+    for (wrong, reason) in [
+        ("a.b.c", "there is more than one '.'"),
+        (".", "a name in it is empty"),
+        ("a.", "a name in it is empty"),
+        (".a", "a name in it is empty"),
+        ("a. ", "a name in it is empty"),
+        (&format!("{long}a"), "a name in it is longer than 63 bytes"),
+        (&format!("s.{many_bytes}"), "a name in it is longer than 63 bytes"),
+        ("a\\tb", "a control character cannot stand there"),
+        ("a.\\u0007", "a control character cannot stand there"),
+    ] {
+        let message = fault(table(wrong));
+        let expected =
+            "views.outputs.table: expected the name of a table in the database, or \"schema.table\", found ";
+        assert!(
+            message.starts_with(expected) && message.ends_with(reason),
+            "{wrong}: {message}"
+        );
+    }
+    let blank = fault(table(""));
+    assert!(blank.ends_with("found \"\""), "{blank}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ const ROWS: Setting = settings::views("outputs.rows", "a number of rows from 1 t
 pub(super) const PATH: Setting = settings::views("outputs.path", "the path of a file on this machine");
 const TABLE: Setting = settings::views(
     "outputs.table",
-    "the name of a table in the database",
+    "the name of a table in the database, or \"schema.table\"",
 );
 
 /// An output, whose keys that are missing are refused already.
@@ -135,10 +135,29 @@ fn read_one(reader: &mut Reader<'_>, output: &OutputTable<'_, '_>, kind: OutputK
         OutputKind::Csv => file(FileFormat::Csv),
         OutputKind::Postgres => WrittenOutput::Postgres {
             url: POSTGRES_URL.require(reader, output),
-            table: output.require(reader, &TABLE, values::text),
+            table: output.require(reader, &TABLE, table_in_a_database),
         },
         OutputKind::Webhook => WrittenOutput::Webhook(WrittenWebhook::read(reader, output)),
     }
+}
+
+/// The longest name PostgreSQL keeps whole.
+const IDENTIFIER_BYTES_MAX: usize = 63;
+
+/// A table's name, or its schema's and its own.
+fn table_in_a_database(raw: &Raw<'_>) -> Result<String, Wrong> {
+    let text = values::text(raw)?;
+    let names: Vec<&str> = text.split('.').collect();
+    let reason = if names.len() > 2 {
+        "there is more than one '.'".to_owned()
+    } else if names.iter().any(|name| name.trim().is_empty()) {
+        "a name in it is empty".to_owned()
+    } else if names.iter().any(|name| name.len() > IDENTIFIER_BYTES_MAX) {
+        format!("a name in it is longer than {IDENTIFIER_BYTES_MAX} bytes")
+    } else {
+        return Ok(text);
+    };
+    Err(Wrong::Because(reason))
 }
 
 /// A file on a local file system.
