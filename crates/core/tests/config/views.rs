@@ -76,11 +76,11 @@ fn every_setting_of_a_view_reaches_its_place() {
 }
 
 #[test]
-fn windows_tumble_and_take_nothing_late_unless_told() {
+fn windows_tumble_and_take_what_is_a_minute_late_unless_told() {
     let window = view_of(with("window.size = \"1h\"")).window.expect("a window");
     assert_eq!(
         (window.size, window.slide, window.lateness),
-        (secs(3600), secs(3600), secs(0))
+        (secs(3600), secs(3600), secs(60))
     );
 }
 

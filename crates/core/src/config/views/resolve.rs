@@ -19,6 +19,7 @@ use crate::names::ViewName;
 
 const GROUPS_MAX_DEFAULT: u64 = 100_000;
 const ROWS_MAX_DEFAULT: u64 = 20;
+const LATENESS_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Windows that one row may be in.
 const WINDOWS_OF_A_ROW_MAX: u32 = 1440;
@@ -125,7 +126,7 @@ fn window_of(reader: &mut Reader<'_>, written: &WrittenWindow) -> Given<WindowCo
             "a row would be in more than {WINDOWS_OF_A_ROW_MAX} windows of {shown_size}, one every {shown}"
         )
     } else {
-        let lateness = written.lateness.clone().or(Duration::ZERO);
+        let lateness = written.lateness.clone().or(LATENESS_DEFAULT);
         let value = WindowConfig {
             size,
             slide,
