@@ -196,6 +196,7 @@ impl Global {
             property: &property::check,
             transform: &transforms::check,
             view: &views::check,
+            alert: &|_, _, _| Vec::new(),
         };
         config::resolve_in(&text, &self.config, &around)
             .map_err(|faults| ConfigRefused::new(&self.config, faults))

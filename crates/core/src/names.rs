@@ -41,6 +41,11 @@ checked_text! {
     ViewName, BadName, |text| refused(text, view_fault(text))
 }
 
+checked_text! {
+    /// An alert's name, which messages elsewhere carry: as a view's.
+    AlertName, BadName, |text| refused(text, view_fault(text))
+}
+
 fn refused(name: &str, reason: Option<&'static str>) -> Result<(), BadName> {
     match reason {
         None => Ok(()),

@@ -84,6 +84,7 @@ fn lake(broker: &BuiltinBroker, topics: &[&str]) -> Lake {
         },
         topics: topics.iter().map(topic).collect(),
         views: Vec::new(),
+        alerts: Vec::new(),
         warnings: Vec::new(),
     };
     Lake {

@@ -4,8 +4,10 @@
 //! it names, and gives a [`Config`] or every [`Fault`] at once. It does no I/O: files and variables come from
 //! functions that the caller passes.
 
+mod alerts;
 mod fault;
 mod named;
+mod outputs;
 mod paths;
 mod properties;
 mod reader;
@@ -25,7 +27,10 @@ use toml::de::DeTable;
 
 use crate::schema::DecodeRules;
 
+pub use alerts::outputs::AlertOutputKind;
+pub use alerts::{AlertConfig, AlertOutput, Severity, WebhookFormat};
 pub use fault::{Fault, Place};
+pub use outputs::secrets::Secret;
 pub use properties::Properties;
 pub use resolved::{
     Config, EventTimeUnit, HttpConfig, KafkaConfig, LakeConfig, ListenAddress, OnDataLoss, PartitionBy,
@@ -34,7 +39,7 @@ pub use resolved::{
 pub use settings::{SETTINGS, Section, Setting, nearest};
 pub use transform::{SqlText, TransformConfig, TransformFault, TransformPart};
 pub use views::outputs::OutputKind;
-pub use views::{OutputConfig, Secret, ViewConfig, ViewFault, ViewStart, WindowConfig};
+pub use views::{OutputConfig, ViewConfig, ViewFault, ViewStart, WindowConfig};
 
 use fault::Places;
 use reader::Reader;
@@ -51,7 +56,12 @@ pub struct Surroundings<'a> {
     pub transform: &'a dyn Fn(&TransformConfig, &DecodeRules) -> Vec<TransformFault>,
     /// What is wrong with a view of the tables of these topics.
     pub view: &'a dyn Fn(&ViewConfig, &[TopicConfig]) -> Vec<ViewFault>,
+    /// What is wrong with the condition of an alert on this view of the tables of these topics.
+    pub alert: &'a AlertCheck<'a>,
 }
+
+/// Says what is wrong with an alert's condition.
+pub type AlertCheck<'a> = dyn Fn(&AlertConfig, &ViewConfig, &[TopicConfig]) -> Vec<ViewFault> + 'a;
 
 /// Reads a duration as the configuration writes it: `500ms`, `10s`, `1h30m`.
 ///
@@ -63,7 +73,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a configuration: its text, the `EVENTLAKE_...` variables over it, and the schemas and secrets it names.
-/// Librdkafka's properties and transforms are not looked at; [`resolve_in`] can.
+/// Librdkafka's properties and SQL are not looked at; [`resolve_in`] can.
 ///
 /// # Errors
 /// Every fault at once, in the file's order; when the text is not TOML, where it stops being that.
@@ -82,6 +92,7 @@ pub fn resolve(
             property: &|_, _| Ok(()),
             transform: &|_, _| Vec::new(),
             view: &|_, _| Vec::new(),
+            alert: &|_, _, _| Vec::new(),
         },
     )
 }
@@ -176,6 +187,7 @@ pub fn known_variables(config: &Config) -> Vec<String> {
         match section {
             Section::Topics => known.extend(config.topics.iter().map(|topic| named(topic.name.as_str()))),
             Section::Views => known.extend(config.views.iter().map(|view| named(view.name.as_str()))),
+            Section::Alerts => known.extend(config.alerts.iter().map(|alert| named(alert.name.as_str()))),
             Section::Kafka | Section::Lake | Section::Http => {
                 known.push(settings::variable_prefix(section) + &key);
             }

@@ -1,17 +1,21 @@
-//! Sections that stand once for each topic or view: their tables, and the variables that their names find.
+//! Sections that stand once for each topic, view or alert: their tables, and the variables that their names find.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Place;
 use super::reader::{Given, Reader, Table};
+use super::resolve::Taken;
 use super::settings::{self, Section, Setting};
 use super::values::{self, Raw};
+use crate::names::BadName;
 
 /// One table of such a section, read as far as its name.
 pub(super) struct Named<'t, 'i> {
     /// Where it begins.
     pub place: Place,
+    /// True when its name is refused, or a key of it is not known.
+    pub is_at_fault: bool,
     pub name: Given<String>,
     pub table: Table<'t, 'i>,
 }
@@ -48,6 +52,14 @@ pub(super) fn read<'t, 'i>(
     named
 }
 
+/// Whether nothing else stands there: else some that were meant are not known.
+pub(super) fn are_tables(document: &DeTable<'_>, section: Section) -> bool {
+    document.get(section.key()).is_none_or(|value| {
+        let array = value.get_ref().as_array();
+        array.is_some_and(|array| array.iter().all(|value| value.get_ref().is_table()))
+    })
+}
+
 fn no_tables(reader: &mut Reader<'_>, section: Section, value: &Spanned<DeValue<'_>>, advice: &str) {
     let place = reader.places.at(value.span().start);
     let (key, found) = (section.key(), Raw::of(value.get_ref()));
@@ -62,6 +74,7 @@ fn read_one<'t, 'i>(
     name: &Setting,
     prefixes: &mut Prefixes,
 ) -> Named<'t, 'i> {
+    let faults_before = reader.faults.len();
     let mut table = Table {
         section: name.section,
         entries: Some(entries),
@@ -72,7 +85,81 @@ fn read_one<'t, 'i>(
     if let Some(name) = name.value() {
         table.variable_prefix = prefixes.of(reader, table.section, name);
     }
-    Named { place, name, table }
+    Named {
+        place,
+        is_at_fault: reader.faults.len() > faults_before,
+        name,
+        table,
+    }
+}
+
+/// Names of one section. Each is taken in any case: variables and SQL do not tell cases apart, and folders may not.
+pub(super) struct Names<'a> {
+    setting: Setting,
+    /// What a message calls one of the section.
+    what: &'static str,
+    taken: Taken,
+    /// Tables of topics, where none may have the name of one.
+    tables: Option<&'a Taken>,
+}
+
+impl<'a> Names<'a> {
+    pub fn new(setting: Setting, what: &'static str) -> Self {
+        Self {
+            setting,
+            what,
+            taken: Taken::new(),
+            tables: None,
+        }
+    }
+
+    pub fn apart_from(self, tables: &'a Taken) -> Self {
+        Self {
+            tables: Some(tables),
+            ..self
+        }
+    }
+
+    /// The name of the table at `table`; none when there is a fault, which is then recorded.
+    pub fn take<N>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        table: &Place,
+        written: &Given<String>,
+        parse: fn(&str) -> Result<N, BadName>,
+    ) -> Option<N> {
+        let setting = self.setting;
+        let (text, place) = match written {
+            Given::Value { value, place } => (value, place),
+            Given::Refused => return None,
+            Given::Absent => {
+                reader.missing(table, &setting);
+                return None;
+            }
+        };
+        let name = match parse(text) {
+            Ok(name) => name,
+            Err(bad) => {
+                reader.fault(place.clone(), format!("{setting}: {bad}"));
+                return None;
+            }
+        };
+        if let Some(taken) = self.taken_by(&text.to_lowercase()) {
+            let message = format!("{setting}: {text:?} is already the {taken}; expected another name");
+            reader.fault(place.clone(), message);
+            return None;
+        }
+        self.taken.insert(text.to_lowercase(), place.clone());
+        Some(name)
+    }
+
+    fn taken_by(&self, folded: &str) -> Option<String> {
+        if let Some(first) = self.taken.get(folded) {
+            return Some(format!("name of the {} at {}", self.what, first.short()));
+        }
+        let topic = self.tables?.get(folded)?;
+        Some(format!("table of the topic at {}", topic.short()))
+    }
 }
 
 /// The prefixes of variables that are taken, each with the name it was made from.

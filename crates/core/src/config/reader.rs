@@ -209,10 +209,6 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let place = self.place_of_key(key, value);
-            if let Some((_, what)) = settings::NOT_YET_TOP.iter().find(|(key, _)| *key == name) {
-                self.fault(place, not_in_this_version(what));
-                continue;
-            }
             let near = settings::nearest(name, Section::ALL.map(Section::key));
             let near = Section::ALL
                 .into_iter()
@@ -221,7 +217,9 @@ impl<'a> Reader<'a> {
             let advice = match (near, setting) {
                 (Some(section), _) => format!("did you mean {section}?"),
                 (None, Some(home)) => format!("it belongs in {}", home.section),
-                (None, None) => "expected [kafka], [lake], [http], [[topics]] or [[views]]".to_owned(),
+                (None, None) => {
+                    "expected [kafka], [lake], [http], [[topics]], [[views]] or [[alerts]]".to_owned()
+                }
             };
             self.fault(place, format!("unknown key {name:?} at the top level; {advice}"));
         }

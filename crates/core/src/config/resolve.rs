@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::alerts::resolve as alerts;
 use super::fault::{Fault, Place};
 use super::paths::{Overlap, beside, overlap};
 use super::properties::Properties;
@@ -47,13 +48,21 @@ pub(super) fn resolve(
         topics: &topics,
     };
     let views = views::resolve(reader, written.views, &known);
+    let known = alerts::Known {
+        around,
+        file,
+        topics: &topics,
+        views: &views,
+    };
+    let alerts = alerts::resolve(reader, written.alerts, &known);
     Config {
         file: file.to_owned(),
         kafka,
         lake,
         http,
         topics: topics.configs,
-        views,
+        views: views.configs,
+        alerts,
         warnings,
     }
 }

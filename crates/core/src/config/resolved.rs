@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Fault;
+use super::alerts::AlertConfig;
 use super::properties::Properties;
 use super::transform::TransformConfig;
 use super::views::ViewConfig;
@@ -20,6 +21,7 @@ pub struct Config {
     pub http: HttpConfig,
     pub topics: Vec<TopicConfig>,
     pub views: Vec<ViewConfig>,
+    pub alerts: Vec<AlertConfig>,
     /// What is allowed and yet worth a word, in the file's order.
     pub warnings: Vec<Fault>,
 }

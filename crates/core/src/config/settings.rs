@@ -12,10 +12,19 @@ pub enum Section {
     Topics,
     /// One `[[views]]` table.
     Views,
+    /// One `[[alerts]]` table.
+    Alerts,
 }
 
 impl Section {
-    pub(super) const ALL: [Self; 5] = [Self::Kafka, Self::Lake, Self::Http, Self::Topics, Self::Views];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Kafka,
+        Self::Lake,
+        Self::Http,
+        Self::Topics,
+        Self::Views,
+        Self::Alerts,
+    ];
 
     /// The section's key at the top level of the file.
     #[must_use]
@@ -26,6 +35,7 @@ impl Section {
             Self::Http => "http",
             Self::Topics => "topics",
             Self::Views => "views",
+            Self::Alerts => "alerts",
         }
     }
 }
@@ -33,7 +43,7 @@ impl Section {
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Topics | Self::Views => write!(f, "[[{}]]", self.key()),
+            Self::Topics | Self::Views | Self::Alerts => write!(f, "[[{}]]", self.key()),
             other => write!(f, "[{}]", other.key()),
         }
     }
@@ -78,9 +88,17 @@ const fn topics(key: &'static str, expected: &'static str) -> Setting {
     }
 }
 
-const fn views(key: &'static str, expected: &'static str) -> Setting {
+pub(super) const fn views(key: &'static str, expected: &'static str) -> Setting {
     Setting {
         section: Section::Views,
+        key,
+        expected,
+    }
+}
+
+pub(super) const fn alerts(key: &'static str, expected: &'static str) -> Setting {
+    Setting {
+        section: Section::Alerts,
         key,
         expected,
     }
@@ -163,8 +181,22 @@ pub const OUTPUTS: Setting = views(
     "one or more tables, such as [{ to = \"console\" }, { to = \"json\", path = \"output/tickets.json\" }]",
 );
 
+pub const ALERT_NAME: Setting = alerts("name", "the alert's name");
+pub const ALERT_VIEW: Setting = alerts("view", "the name of a view");
+pub const WHEN: Setting = alerts(
+    "when",
+    "what stands after WHERE, over the view's columns, such as \"priority = 'critique' AND count > 100\"",
+);
+pub const SEVERITY: Setting = alerts("severity", "\"info\", \"warning\" or \"critical\"");
+pub const COOLDOWN: Setting = alerts("cooldown", "a duration from \"0s\" to \"31d\", such as \"5m\"");
+pub const RESOLVE: Setting = alerts("resolve", "true or false");
+pub const ALERT_OUTPUTS: Setting = alerts(
+    "outputs",
+    "one or more tables, such as [{ to = \"log\" }, { to = \"webhook\", url_env = \"ALERT_URL\" }]",
+);
+
 /// Every setting, in the order of the annotated example.
-pub const SETTINGS: [Setting; 38] = [
+pub const SETTINGS: [Setting; 45] = [
     BROKERS,
     GROUP,
     PROPERTIES,
@@ -203,15 +235,19 @@ pub const SETTINGS: [Setting; 38] = [
     WINDOW_SLIDE,
     WINDOW_LATENESS,
     OUTPUTS,
+    ALERT_NAME,
+    ALERT_VIEW,
+    WHEN,
+    SEVERITY,
+    COOLDOWN,
+    RESOLVE,
+    ALERT_OUTPUTS,
 ];
 
 /// Whether a variable can override it. A name is what finds the variables; a table is no single value.
 pub(super) fn has_variable(setting: &Setting) -> bool {
-    ![NAME, VIEW_NAME, PROPERTIES, OUTPUTS].contains(setting)
+    ![NAME, VIEW_NAME, ALERT_NAME, PROPERTIES, OUTPUTS, ALERT_OUTPUTS].contains(setting)
 }
-
-/// Parts of a configuration that later versions may have, with what a message calls them.
-pub(super) const NOT_YET_TOP: [(&str, &str); 1] = [("alerts", "[[alerts]]")];
 
 pub(super) fn of_section(section: Section) -> impl Iterator<Item = Setting> {
     SETTINGS
@@ -224,7 +260,7 @@ pub(super) fn variable_prefix(section: Section) -> String {
     format!("EVENTLAKE_{}_", shouted(section.key()))
 }
 
-/// The variables of one topic or view begin with this: `EVENTLAKE_TOPICS_CLIENT_TICKETS_`.
+/// The variables of one topic, view or alert begin with this: `EVENTLAKE_TOPICS_CLIENT_TICKETS_`.
 pub(super) fn named_variable_prefix(section: Section, name: &str) -> String {
     format!("{}{}_", variable_prefix(section), shouted(name))
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use chrono::DateTime;
 use toml::de::DeValue;
 
-use super::{EventTimeUnit, ListenAddress, OnDataLoss, PartitionBy, Start, ViewStart};
+use super::{
+    EventTimeUnit, ListenAddress, OnDataLoss, PartitionBy, Severity, Start, ViewStart, WebhookFormat,
+};
 
 /// A value as it was found, before anybody knows what it means. Displayed, it is what follows "found".
 #[derive(Clone, Debug)]
@@ -344,6 +346,24 @@ pub(super) fn partition_by(raw: &Raw<'_>) -> Result<PartitionBy, Wrong> {
 
 pub(super) fn view_start(raw: &Raw<'_>) -> Result<ViewStart, Wrong> {
     choose(raw, &[("lake", ViewStart::Lake), ("now", ViewStart::Now)])
+}
+
+pub(super) fn severity(raw: &Raw<'_>) -> Result<Severity, Wrong> {
+    choose(
+        raw,
+        &[
+            ("info", Severity::Info),
+            ("warning", Severity::Warning),
+            ("critical", Severity::Critical),
+        ],
+    )
+}
+
+pub(super) fn webhook_format(raw: &Raw<'_>) -> Result<WebhookFormat, Wrong> {
+    choose(
+        raw,
+        &[("json", WebhookFormat::Json), ("slack", WebhookFormat::Slack)],
+    )
 }
 
 pub(super) fn event_time_unit(raw: &Raw<'_>) -> Result<EventTimeUnit, Wrong> {

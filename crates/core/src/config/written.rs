@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use super::alerts::written::{self as written_alerts, WrittenAlert};
 use super::fault::Place;
 use super::named::{self, Named};
 use super::properties::{self, WrittenProperty};
@@ -12,7 +13,7 @@ use super::reader::{Given, Reader, Table};
 use super::settings::{self, Section};
 use super::transform::SqlText;
 use super::values;
-use super::views::written::{self as written_views, WrittenView};
+use super::views::written::{self as written_views, WrittenViews};
 use super::{EventTimeUnit, ListenAddress, OnDataLoss, PartitionBy, Start};
 
 pub(super) struct Written {
@@ -24,7 +25,8 @@ pub(super) struct Written {
     pub topics: Vec<WrittenTopic>,
     /// True when something in `[[topics]]` is refused or not known: what is left may not be all that was meant.
     pub topics_at_fault: bool,
-    pub views: Vec<WrittenView>,
+    pub views: WrittenViews,
+    pub alerts: Vec<WrittenAlert>,
     /// Where `[kafka]` stands, or the whole file when it is not there.
     pub kafka_place: Place,
     /// True when something stands under `topics`, right or wrong.
@@ -87,6 +89,7 @@ pub(super) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Written {
         topics,
         topics_at_fault,
         views: written_views::read(reader, document),
+        alerts: written_alerts::read(reader, document),
         kafka_place: kafka_header.map_or_else(|| reader.places.whole_file(), |start| reader.places.at(start)),
         names_topics: document.contains_key(Section::Topics.key()),
     }
@@ -128,7 +131,9 @@ fn read_topics(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Vec<WrittenTo
 }
 
 fn read_topic(reader: &mut Reader<'_>, topic: Named<'_, '_>) -> WrittenTopic {
-    let Named { place, name, table } = topic;
+    let Named {
+        place, name, table, ..
+    } = topic;
     WrittenTopic {
         place,
         name,

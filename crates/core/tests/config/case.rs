@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eventlake_core::config::{
-    Config, Fault, SqlText, Surroundings, TopicConfig, TransformConfig, TransformFault, TransformPart,
-    ViewConfig, ViewFault, resolve_in,
+    AlertConfig, Config, Fault, SqlText, Surroundings, TopicConfig, TransformConfig, TransformFault,
+    TransformPart, ViewConfig, ViewFault, resolve_in,
 };
 use eventlake_core::schema::DecodeRules;
 
@@ -49,6 +49,23 @@ schema = "s.json"
 name = "v"
 sql = "SELECT count(*) FROM events"
 outputs = [{ to = "console" }]
+"#;
+
+/// The same with an alert on the view.
+pub const GOOD_ALERT: &str = r#"
+[kafka]
+brokers = "127.0.0.1:9092"
+[[topics]]
+name = "events"
+schema = "s.json"
+[[views]]
+name = "v"
+sql = "SELECT count(*) AS n FROM events"
+outputs = [{ to = "console" }]
+[[alerts]]
+name = "a"
+view = "v"
+when = "n > 100"
 "#;
 
 /// A text, the variables and files around it.
@@ -99,6 +116,13 @@ impl Case {
             };
             place_of_bad(&view.sql).map(fault).into_iter().collect()
         };
+        let alert = |alert: &AlertConfig, view: &ViewConfig, topics: &[TopicConfig]| {
+            let fault = |at| ViewFault {
+                at: Some(at),
+                message: format!("BAD is bad over {} with {} tables", view.name, topics.len()),
+            };
+            place_of_bad(&alert.when).map(fault).into_iter().collect()
+        };
         resolve_in(
             &self.text,
             Path::new(FILE),
@@ -108,6 +132,7 @@ impl Case {
                 property: &property,
                 transform: &transform,
                 view: &view,
+                alert: &alert,
             },
         )
     }
@@ -141,6 +166,7 @@ fn read(path: &Path) -> Result<String, String> {
         "conf/broken.json" => Ok(BROKEN_SCHEMA.to_owned()),
         "conf/not-json.json" => Ok("{ \"type\": \"object\",\n  oops }".to_owned()),
         "conf/password" => Ok("from a file\n".to_owned()),
+        "conf/address" => Ok("https://example/hunter2\n".to_owned()),
         "conf/empty" => Ok("\n".to_owned()),
         "conf/two-lines" => Ok("from a\nfile\n".to_owned()),
         _ => Err("no such file".to_owned()),

@@ -1,5 +1,6 @@
 //! The configuration: the annotated example, every kind of fault with its place, variables, secrets.
 
+mod alerts;
 mod annotated;
 mod case;
 mod views;
@@ -12,7 +13,7 @@ use eventlake_core::config::{self, ListenAddress, OnDataLoss, PartitionBy, SETTI
 use eventlake_core::schema::EventTime;
 use proptest::prelude::*;
 
-use case::{Case, FILE, GOOD, GOOD_VIEW, fault_of, lines};
+use case::{Case, FILE, GOOD, GOOD_ALERT, fault_of, lines};
 
 #[test]
 fn defaults_work_and_a_topic_needs_four_lines() {
@@ -218,7 +219,8 @@ conf/eventlake.toml:30:14: topics.event_time: field "note" names the event time 
 conf/eventlake.toml:34:9: topics.table: "B" is already the table of the topic at line 28; expected a table for each topic
 conf/eventlake.toml:35:9: topics.start: expected "earliest", "latest" or a time such as "2026-11-21T00:00:00Z", found "earlist"
 conf/eventlake.toml:37:14: topics.event_time: the schema has no field "att"; hint: did you mean "at"?
-conf/eventlake.toml:39:1: [[alerts]] is not in this version; take it out
+conf/eventlake.toml:39:1: alerts.view is missing: expected the name of a view
+conf/eventlake.toml:39:1: alerts.when is missing: expected what stands after WHERE, over the view's columns, such as "priority = 'critique' AND count > 100"
 "#;
     let faults = Case::new(text).faults();
     let (own, schema): (Vec<_>, Vec<_>) = faults.lines().partition(|line| line.starts_with(FILE));
@@ -385,8 +387,8 @@ fn each_kind_of_fault_is_named() {
         ),
         (
             "topics",
-            "[[alerts]]\nname = \"a\"",
-            "[[alerts]] is not in this version",
+            "[[alert]]\nname = \"a\"",
+            "unknown key \"alert\" at the top level; did you mean [[alerts]]?",
         ),
         (
             "topics",
@@ -396,7 +398,7 @@ fn each_kind_of_fault_is_named() {
         (
             "topics",
             "[storage]\npath = \"x\"",
-            "expected [kafka], [lake], [http], [[topics]] or [[views]]",
+            "expected [kafka], [lake], [http], [[topics]], [[views]] or [[alerts]]",
         ),
         (
             "topics",
@@ -552,7 +554,7 @@ fn variables_win_over_the_file() {
 
 #[test]
 fn every_setting_has_a_variable_that_is_known() {
-    let config = Case::new(GOOD_VIEW).config();
+    let config = Case::new(GOOD_ALERT).config();
     for setting in SETTINGS
         .iter()
         .filter(|setting| !matches!(setting.key, "name" | "properties" | "outputs"))
@@ -560,13 +562,14 @@ fn every_setting_has_a_variable_that_is_known() {
         let whose = match setting.section {
             Section::Topics => "EVENTS_",
             Section::Views => "V_",
+            Section::Alerts => "A_",
             Section::Kafka | Section::Lake | Section::Http => "",
         };
         let name = format!("EVENTLAKE_{}_{whose}{}", setting.section.key(), setting.key);
         let name = name.replace('.', "_").to_uppercase();
         assert_eq!(config::misspelt_variable(&name, &config), None, "{name}");
         let case = Case {
-            text: GOOD_VIEW.into(),
+            text: GOOD_ALERT.into(),
             variables: BTreeMap::from([(name.leak() as &str, "\u{1}")]),
         };
         let faults = case

@@ -76,11 +76,11 @@ fn every_setting_of_a_view_reaches_its_place() {
 }
 
 #[test]
-fn windows_tumble_and_take_nothing_late_unless_told() {
+fn windows_tumble_and_take_what_is_a_minute_late_unless_told() {
     let window = view_of(with("window.size = \"1h\"")).window.expect("a window");
     assert_eq!(
         (window.size, window.slide, window.lateness),
-        (secs(3600), secs(3600), secs(0))
+        (secs(3600), secs(3600), secs(60))
     );
 }
 
@@ -90,7 +90,7 @@ fn every_output_reaches_its_place() {
         { to = "console", rows = 3 }, { to = "json", path = "out/a.json" }, { to = "jsonl", path = "out/a.jsonl" },
         { to = "csv", path = "/tmp/a.csv" }, { to = "postgres", url_env = "PG", table = "t" },
         { to = "webhook", url = "http://127.0.0.1:1/", secret_file = "password" },
-        { to = "webhook", url_file = "password" }]"#;
+        { to = "webhook", url_file = "address" }]"#;
     let view = view_of(with_outputs(outputs).with("PG", "postgres://me:hunter2@db/x"));
     let kinds: BTreeSet<&str> = view.outputs.iter().map(OutputConfig::kind).collect();
     assert_eq!(kinds, OutputKind::ALL.map(OutputKind::name).into());
@@ -138,7 +138,7 @@ fn every_output_reaches_its_place() {
     let OutputConfig::Webhook { url, secret: None } = unsigned else {
         panic!("not {unsigned:?}")
     };
-    assert_eq!(url.reveal(), "from a file");
+    assert_eq!(url.reveal(), "https://example/hunter2");
     let shown = format!("{view:?} {view:#?}");
     assert!(!SECRETS.iter().any(|secret| shown.contains(secret)), "{shown}");
 }
@@ -189,7 +189,7 @@ conf/eventlake.toml:16:3: views.sql: BAD is bad with 1 tables
 conf/eventlake.toml:17:19: views.outputs.to: expected "console", "json", "jsonl", "csv", "postgres" or "webhook", found "jsn"; did you mean "json"?
 conf/eventlake.toml:17:40: views.outputs.path is missing: expected the path of a file on this machine
 conf/eventlake.toml:17:54: unknown key "rows" in an output to "csv"; it belongs to "console"
-conf/eventlake.toml:18:3: views.outputs.table is missing: expected the name of a table in the database
+conf/eventlake.toml:18:3: views.outputs.table is missing: expected the name of a table in the database, or "schema.table"
 conf/eventlake.toml:18:39: views.outputs.url_env: url is there too; expected one of url, url_env and url_file
 conf/eventlake.toml:18:60: unknown key "tabel" in an output to "postgres"; did you mean "table"?
 conf/eventlake.toml:19:1: views.name is missing: expected the view's name
@@ -400,23 +400,23 @@ fn each_kind_of_fault_of_an_output_is_named() {
             "views.outputs.url_file: a control character",
         ),
         (
-            "[{ to = \"webhook\", url = \"hunter2\", secret_env = \"NOT_SET\" }]",
+            "[{ to = \"webhook\", url = \"https://hunter2\", secret_env = \"NOT_SET\" }]",
             "views.outputs.secret_env: the variable NOT_SET is not set",
         ),
         (
-            "[{ to = \"webhook\", url = \"hunter2\", secret = \"hunter2\", secret_file = \"x\" }]",
+            "[{ to = \"webhook\", url = \"https://hunter2\", secret = \"hunter2\", secret_file = \"x\" }]",
             "views.outputs.secret_file: secret is there too",
         ),
         (
-            "[{ to = \"webhook\", url = \"hunter2\", secret = [\"s3cr3t\"] }]",
+            "[{ to = \"webhook\", url = \"https://hunter2\", secret = [\"s3cr3t\"] }]",
             "views.outputs.secret: expected a text",
         ),
         (
-            "[{ to = \"postgres\", url = \"hunter2\", table = \"postgres://me:hunter2@db/x\" }]",
-            "views.outputs.table: expected the name of a table in the database, found an address",
+            "[{ to = \"postgres\", url = \"postgres://hunter2\", table = \"postgres://me:hunter2@db/x\" }]",
+            "views.outputs.table: expected the name of a table in the database, or \"schema.table\", found an address",
         ),
         (
-            "[{ to = \"postgres\", url = \"hunter2\", table = 5 }]",
+            "[{ to = \"postgres\", url = \"postgres://hunter2\", table = 5 }]",
             "views.outputs.table: expected the name of a table in the database",
         ),
     ];
@@ -427,6 +427,86 @@ fn each_kind_of_fault_of_an_output_is_named() {
             "{outputs} gives {message:?}, expected {expected:?}"
         );
     }
+}
+
+#[test]
+fn an_address_is_one_of_its_output_and_is_not_repeated() {
+    let outputs = |to: &str, url: &str| {
+        let table = if to == "postgres" { ", table = \"t\"" } else { "" };
+        format!("[{{ to = \"{to}\", {url}{table} }}]")
+    };
+    let expected = |to| match to {
+        "webhook" => "expected an address that begins with http:// or https://",
+        _ => "expected an address that begins with postgres:// or postgresql://",
+    };
+    for (to, url) in [
+        ("webhook", "hunter2"),
+        ("webhook", "ftp://hunter2"),
+        ("webhook", "httpx://hunter2"),
+        ("webhook", " https://hunter2"),
+        ("webhook", "postgres://me:hunter2@db/x"),
+        ("postgres", "hunter2"),
+        ("postgres", "host=db password=hunter2"),
+        ("postgres", "https://me:hunter2@db/x"),
+    ] {
+        let written = fault(with_outputs(&outputs(to, &format!("url = \"{url}\""))));
+        assert_eq!(written, format!("views.outputs.url: {}", expected(to)), "{url}");
+        let by_variable = fault(with_outputs(&outputs(to, "url_env = \"U\"")).with("U", url));
+        assert_eq!(
+            by_variable,
+            format!("views.outputs.url_env: {}", expected(to)),
+            "{url}"
+        );
+    }
+    let by_file = fault(with_outputs(&outputs("webhook", "url_file = \"password\"")));
+    assert_eq!(
+        by_file,
+        format!("views.outputs.url_file: {}", expected("webhook"))
+    );
+    for (to, url) in [
+        ("webhook", "http://a/b"),
+        ("webhook", "https://a/b"),
+        ("postgres", "postgres://a/b"),
+        ("postgres", "postgresql://a/b"),
+    ] {
+        let faults = with_outputs(&outputs(to, &format!("url = \"{url}\""))).faults();
+        assert_eq!(faults, "", "{url}");
+    }
+}
+
+#[test]
+fn a_table_in_a_database_is_one_or_two_names() {
+    let table = |table: &str| {
+        with_outputs(&format!(
+            "[{{ to = \"postgres\", url = \"postgres://db/x\", table = \"{table}\" }}]"
+        ))
+    };
+    let long = "a".repeat(63);
+    for right in ["t", "s.t", "Mixed Case.t-1", &long, &format!("{long}.{long}")] {
+        assert_eq!(table(right).faults(), "", "{right}");
+    }
+    let many_bytes = "é".repeat(32);
+    for (wrong, reason) in [
+        ("a.b.c", "there is more than one '.'"),
+        (".", "a name in it is empty"),
+        ("a.", "a name in it is empty"),
+        (".a", "a name in it is empty"),
+        ("a. ", "a name in it is empty"),
+        (&format!("{long}a"), "a name in it is longer than 63 bytes"),
+        (&format!("s.{many_bytes}"), "a name in it is longer than 63 bytes"),
+        ("a\\tb", "a control character cannot stand there"),
+        ("a.\\u0007", "a control character cannot stand there"),
+    ] {
+        let message = fault(table(wrong));
+        let expected =
+            "views.outputs.table: expected the name of a table in the database, or \"schema.table\", found ";
+        assert!(
+            message.starts_with(expected) && message.ends_with(reason),
+            "{wrong}: {message}"
+        );
+    }
+    let blank = fault(table(""));
+    assert!(blank.ends_with("found \"\""), "{blank}");
 }
 
 #[test]
@@ -646,7 +726,7 @@ window = { size = "60s", slide = "10s", lateness = "30s" }
 every = "5s"
 start = "now"
 max_groups = 7
-outputs = [{ to = "console", rows = 3 }, { to = "json", path = "out/a.json" }, { to = "webhook", url_file = "password" }]
+outputs = [{ to = "console", rows = 3 }, { to = "json", path = "out/a.json" }, { to = "webhook", url_file = "address" }]
 [[views]]
 name = "w"
 sql = "BAD"

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eventlake_core::config::{
-    Config, Fault, Place, SqlText, Surroundings, TopicConfig, TransformConfig, TransformFault, TransformPart,
-    ViewConfig, ViewFault, known_variables, misspelt_variable, resolve_in,
+    Config, Fault, Place, SqlText, Surroundings, TransformConfig, TransformFault, TransformPart, ViewFault,
+    known_variables, misspelt_variable, resolve_in,
 };
 use eventlake_core::schema::DecodeRules;
 use eventlake_engine::kafka::property;
@@ -58,7 +58,8 @@ pub fn check(input: &[u8]) {
         read: &read,
         property: &property::check,
         transform: &last_character_is_wrong,
-        view: &last_character_of_a_view_is_wrong,
+        view: &|view, _| wrong_when_it_begins_small(&view.sql),
+        alert: &|alert, _, _| wrong_when_it_begins_small(&alert.when),
     };
     match resolve_in(text, Path::new(FILE), &around) {
         Ok(config) => check_resolved(&config, &variables),
@@ -87,11 +88,11 @@ fn last_character_is_wrong(transform: &TransformConfig, _: &DecodeRules) -> Vec<
     pieces.into_iter().filter_map(fault).collect()
 }
 
-/// The same of a view whose text begins with a small letter, so that there are views with nothing wrong, too.
-fn last_character_of_a_view_is_wrong(view: &ViewConfig, _: &[TopicConfig]) -> Vec<ViewFault> {
-    let is_wrong = view.sql.text.starts_with(|first: char| first.is_lowercase());
+/// The same of a text that begins with a small letter, so that there are views and alerts with nothing wrong, too.
+fn wrong_when_it_begins_small(sql: &SqlText) -> Vec<ViewFault> {
+    let is_wrong = sql.text.starts_with(|first: char| first.is_lowercase());
     let fault = || ViewFault {
-        at: Some(last_character(&view.sql)),
+        at: Some(last_character(sql)),
         message: "wrong".to_owned(),
     };
     is_wrong.then(fault).into_iter().collect()
@@ -109,6 +110,10 @@ fn check_resolved(config: &Config, variables: &BTreeMap<&str, &str>) {
     }
     for name in variables.keys() {
         let _ = misspelt_variable(name, config);
+    }
+    for alert in &config.alerts {
+        let has_view = config.views.iter().any(|view| view.name == alert.view);
+        assert!(has_view && !alert.outputs.is_empty(), "{}", alert.name);
     }
     for topic in &config.topics {
         assert_eq!(topic.rules.fault(), None, "{}", topic.name);

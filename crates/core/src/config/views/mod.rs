@@ -2,13 +2,12 @@
 
 pub(super) mod outputs;
 pub(super) mod resolve;
-mod secrets;
 pub(super) mod written;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::outputs::secrets::Secret;
 use super::transform::SqlText;
 use crate::names::ViewName;
 use outputs::OutputKind;
@@ -77,29 +76,6 @@ pub enum OutputConfig {
     },
 }
 
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    #[must_use]
-    pub fn new(text: String) -> Secret {
-        Secret(text)
-    }
-
-    /// The text itself, for whoever it is meant for.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
 impl OutputConfig {
     /// As the configuration calls it.
     #[must_use]
@@ -116,7 +92,7 @@ impl OutputConfig {
     }
 }
 
-/// A fault of a view's SQL.
+/// A fault of a view's SQL, or of a condition on its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewFault {
     /// Line and column in the text, from 1, the column in characters; none where no place can be named.

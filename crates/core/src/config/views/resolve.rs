@@ -1,21 +1,25 @@
 //! From views as written to views resolved: names, windows, files apart from each other, secrets, SQL.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::outputs::{FileFormat, PATH, WrittenOutput};
-use super::secrets::WrittenSecret;
-use super::written::{WrittenView, WrittenWindow};
-use super::{OutputConfig, Secret, ViewConfig, WindowConfig};
+use super::written::{WrittenView, WrittenViews, WrittenWindow};
+use super::{OutputConfig, ViewConfig, WindowConfig};
 use crate::config::fault::Place;
+use crate::config::named::Names;
+use crate::config::outputs::secrets::WrittenSecret;
+use crate::config::outputs::webhook::Webhook;
 use crate::config::paths::{Overlap, overlap};
 use crate::config::reader::{Given, Reader};
-use crate::config::resolve::{Taken, Topics};
+use crate::config::resolve::Topics;
 use crate::config::{LakeConfig, Surroundings, ViewStart, settings, values};
 use crate::names::ViewName;
 
 const GROUPS_MAX_DEFAULT: u64 = 100_000;
 const ROWS_MAX_DEFAULT: u64 = 20;
+const LATENESS_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Windows that one row may be in.
 const WINDOWS_OF_A_ROW_MAX: u32 = 1440;
@@ -28,45 +32,71 @@ pub(in crate::config) struct Known<'a> {
     pub topics: &'a Topics,
 }
 
+/// The views, and what alerts must know of them.
+pub(in crate::config) struct Views {
+    pub configs: Vec<ViewConfig>,
+    /// By the names as written: which of the configs it is, where there is no fault in it.
+    pub by_name: BTreeMap<String, Option<usize>>,
+    /// False when there may be one of another name.
+    pub names_are_known: bool,
+}
+
 /// Resolves the views. Every fault ends up in the reader; the result counts only when there is none.
-pub(in crate::config) fn resolve(
-    reader: &mut Reader<'_>,
-    written: Vec<WrittenView>,
-    known: &Known<'_>,
-) -> Vec<ViewConfig> {
-    let mut names = Taken::new();
+pub(in crate::config) fn resolve(reader: &mut Reader<'_>, written: WrittenViews, known: &Known<'_>) -> Views {
+    let mut names = Names::new(settings::VIEW_NAME, "view").apart_from(&known.topics.tables);
     let mut files = Files {
         lake: known.lake,
         taken: Vec::new(),
     };
-    let mut views = Vec::new();
-    for view in written {
-        let name = view_name(reader, &view, &mut names, &known.topics.tables);
-        let window = window_of(reader, &view.window);
-        if matches!(view.sql, Given::Absent) {
-            reader.missing(&view.place, &settings::SQL);
+    let mut views = Views {
+        configs: Vec::new(),
+        by_name: BTreeMap::new(),
+        names_are_known: written.names_are_known,
+    };
+    for view in written.views {
+        let faults_before = reader.faults.len();
+        let (name, was_at_fault) = (view.name.clone(), view.is_at_fault);
+        let config = resolve_view(reader, view, &mut names, &mut files, known);
+        let is_sound = !was_at_fault && reader.faults.len() == faults_before;
+        if let Given::Value { value: name, .. } = name {
+            // Which of two of one name is meant cannot be told.
+            let index = (is_sound && !views.by_name.contains_key(&name)).then_some(views.configs.len());
+            views.by_name.insert(name, index);
         }
-        let outputs = outputs_of(reader, &view, &mut files, known);
-        let Some(sql) = view.sql.ok() else {
-            continue;
-        };
-        let window_is_known = !matches!(window, Given::Refused);
-        let view = ViewConfig {
-            // A name that is refused hides no fault of the SQL.
-            name: name.unwrap_or_else(|| ViewName::new("unnamed").expect("it is a name")),
-            sql,
-            window: window.ok(),
-            every: view.every.ok(),
-            start: view.start.or(ViewStart::Lake),
-            groups_max: view.groups_max.or(GROUPS_MAX_DEFAULT),
-            outputs,
-        };
-        if window_is_known && known.topics.are_known {
-            check_sql(reader, &view, known);
-        }
-        views.push(view);
+        views.configs.extend(config);
     }
     views
+}
+
+fn resolve_view(
+    reader: &mut Reader<'_>,
+    view: WrittenView,
+    names: &mut Names<'_>,
+    files: &mut Files<'_>,
+    known: &Known<'_>,
+) -> Option<ViewConfig> {
+    let name = names.take(reader, &view.place, &view.name, ViewName::new);
+    let window = window_of(reader, &view.window);
+    if matches!(view.sql, Given::Absent) {
+        reader.missing(&view.place, &settings::SQL);
+    }
+    let outputs = outputs_of(reader, &view, files, known);
+    let sql = view.sql.ok()?;
+    let window_is_known = !matches!(window, Given::Refused);
+    let view = ViewConfig {
+        // A name that is refused hides no fault of the SQL.
+        name: name.unwrap_or_else(|| ViewName::new("unnamed").expect("it is a name")),
+        sql,
+        window: window.ok(),
+        every: view.every.ok(),
+        start: view.start.or(ViewStart::Lake),
+        groups_max: view.groups_max.or(GROUPS_MAX_DEFAULT),
+        outputs,
+    };
+    if window_is_known && known.topics.are_known {
+        check_sql(reader, &view, known);
+    }
+    Some(view)
 }
 
 fn check_sql(reader: &mut Reader<'_>, view: &ViewConfig, known: &Known<'_>) {
@@ -74,45 +104,6 @@ fn check_sql(reader: &mut Reader<'_>, view: &ViewConfig, known: &Known<'_>) {
         let message = format!("{}: {}", settings::SQL, fault.message);
         reader.fault(view.sql.place_of(fault.at), message);
     }
-}
-
-/// A view's name is taken in any case: its state is a folder, and SQL does not tell cases apart.
-fn view_name(
-    reader: &mut Reader<'_>,
-    view: &WrittenView,
-    names: &mut Taken,
-    tables: &Taken,
-) -> Option<ViewName> {
-    let setting = settings::VIEW_NAME;
-    let (text, place) = match &view.name {
-        Given::Value { value, place } => (value, place),
-        Given::Refused => return None,
-        Given::Absent => {
-            reader.missing(&view.place, &setting);
-            return None;
-        }
-    };
-    let name = match ViewName::new(text) {
-        Ok(name) => name,
-        Err(bad) => {
-            reader.fault(place.clone(), format!("{setting}: {bad}"));
-            return None;
-        }
-    };
-    let folded = text.to_lowercase();
-    let taken = match (names.get(&folded), tables.get(&folded)) {
-        (Some(first), _) => Some(("name of the view", first)),
-        (None, Some(topic)) => Some(("table of the topic", topic)),
-        (None, None) => None,
-    };
-    if let Some((what, first)) = taken {
-        let first = first.short();
-        let message = format!("{setting}: {text:?} is already the {what} at {first}; expected another name");
-        reader.fault(place.clone(), message);
-        return None;
-    }
-    names.insert(folded, place.clone());
-    Some(name)
 }
 
 fn window_of(reader: &mut Reader<'_>, written: &WrittenWindow) -> Given<WindowConfig> {
@@ -135,7 +126,7 @@ fn window_of(reader: &mut Reader<'_>, written: &WrittenWindow) -> Given<WindowCo
             "a row would be in more than {WINDOWS_OF_A_ROW_MAX} windows of {shown_size}, one every {shown}"
         )
     } else {
-        let lateness = written.lateness.clone().or(Duration::ZERO);
+        let lateness = written.lateness.clone().or(LATENESS_DEFAULT);
         let value = WindowConfig {
             size,
             slide,
@@ -208,39 +199,14 @@ fn output_of(
             })
         }
         WrittenOutput::Postgres { url, table } => Some(OutputConfig::Postgres {
-            url: secret_of(reader, url, known).ok()?,
+            url: WrittenSecret::resolve(url, reader, known.around, known.file).ok()?,
             table: table.value()?.clone(),
         }),
-        WrittenOutput::Webhook { url, secret } => {
-            let url = secret_of(reader, url, known);
-            let secret = secret_of(reader, secret, known);
-            let is_known = !matches!(secret, Given::Refused);
-            let secret = secret.ok();
-            url.ok()
-                .filter(|_| is_known)
-                .map(|url| OutputConfig::Webhook { url, secret })
+        WrittenOutput::Webhook(webhook) => {
+            let Webhook { url, secret } = webhook.resolve(reader, known.around, known.file)?;
+            Some(OutputConfig::Webhook { url, secret })
         }
     }
-}
-
-/// The text of a secret. A variable that is set to nothing, and a file with nothing in it, hold none.
-fn secret_of(reader: &mut Reader<'_>, written: &Given<WrittenSecret>, known: &Known<'_>) -> Given<Secret> {
-    let (secret, place) = match written {
-        Given::Value { value, place } => (value, place.clone()),
-        Given::Absent => return Given::Absent,
-        Given::Refused => return Given::Refused,
-    };
-    let reason = match secret.source.text(known.around, known.file) {
-        Ok(text) if text.trim().is_empty() => "it is empty".to_owned(),
-        Ok(text) if text.contains(char::is_control) => "a control character cannot stand there".to_owned(),
-        Ok(text) => {
-            let value = Secret::new(text);
-            return Given::Value { value, place };
-        }
-        Err(reason) => reason,
-    };
-    reader.fault(place, format!("views.outputs.{}: {reason}", secret.key));
-    Given::Refused
 }
 
 /// The files that outputs write: each by one output, and none where the lake has its own.

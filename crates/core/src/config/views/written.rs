@@ -13,9 +13,17 @@ use crate::config::settings::{self, Section, Setting};
 use crate::config::transform::SqlText;
 use crate::config::values;
 
+pub(in crate::config) struct WrittenViews {
+    pub views: Vec<WrittenView>,
+    /// False when there may be one of a name that is not known.
+    pub names_are_known: bool,
+}
+
 pub(in crate::config) struct WrittenView {
     /// Where its `[[views]]` stands.
     pub place: Place,
+    /// True when something in it is refused or not known.
+    pub is_at_fault: bool,
     pub name: Given<String>,
     pub sql: Given<SqlText>,
     pub every: Given<Duration>,
@@ -35,13 +43,24 @@ pub(in crate::config) struct WrittenWindow {
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
-pub(in crate::config) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Vec<WrittenView> {
+pub(in crate::config) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> WrittenViews {
     let views = named::read(reader, document, Section::Views, &settings::VIEW_NAME);
-    views.into_iter().map(|view| read_view(reader, view)).collect()
+    let views: Vec<WrittenView> = views.into_iter().map(|view| read_view(reader, view)).collect();
+    let have_names = views.iter().all(|view| view.name.value().is_some());
+    WrittenViews {
+        views,
+        names_are_known: have_names && named::are_tables(document, Section::Views),
+    }
 }
 
 fn read_view(reader: &mut Reader<'_>, view: Named<'_, '_>) -> WrittenView {
-    let Named { place, name, table } = view;
+    let Named {
+        place,
+        is_at_fault,
+        name,
+        table,
+    } = view;
+    let faults_before = reader.faults.len();
     let mut duration = |setting: &Setting, min: Duration, max: Duration| {
         reader.setting(&table, setting, |raw| values::duration_within(raw, min, max))
     };
@@ -51,8 +70,9 @@ fn read_view(reader: &mut Reader<'_>, view: Named<'_, '_>) -> WrittenView {
         slide: duration(&settings::WINDOW_SLIDE, SECOND, 31 * DAY),
         lateness: duration(&settings::WINDOW_LATENESS, Duration::ZERO, 31 * DAY),
     };
-    WrittenView {
+    let mut view = WrittenView {
         place,
+        is_at_fault,
         name,
         sql: reader.sql(&table, &settings::SQL),
         every,
@@ -62,5 +82,7 @@ fn read_view(reader: &mut Reader<'_>, view: Named<'_, '_>) -> WrittenView {
         }),
         window,
         outputs: outputs::read(reader, &table),
-    }
+    };
+    view.is_at_fault |= reader.faults.len() > faults_before;
+    view
 }
