@@ -196,7 +196,7 @@ impl Global {
             property: &property::check,
             transform: &transforms::check,
             view: &views::check,
-            alert: &|_, _, _| Vec::new(),
+            alert: &views::check_alert,
         };
         config::resolve_in(&text, &self.config, &around)
             .map_err(|faults| ConfigRefused::new(&self.config, faults))

@@ -1,35 +1,73 @@
-//! What is wrong with a configured view: its SQL, held against the tables there will be, and its outputs, held against its SQL.
-
-use std::num::NonZero;
+//! What is wrong with a configured view or alert: its SQL, held against the tables and views there will be, and its outputs,
+//! held against its SQL.
 
 use eventlake_core::commit::FileSet;
-use eventlake_core::config::{OutputConfig, TopicConfig, ViewConfig, ViewFault};
+use eventlake_core::config::{AlertConfig, Defined, OutputConfig, TopicConfig, ViewConfig, ViewFault};
 use eventlake_engine::ingest::schema_version;
-use eventlake_query::{Limits, QueryError, Session, Table, View, ViewKind};
+use eventlake_query::{Condition, Limits, QueryError, Session, Table, View, ViewKind, tables_named};
 
+use super::compiled::{Compiled, compile};
 use crate::transforms;
 
 /// Every fault of a view, each with its place in the SQL where it has one.
-pub fn check(view: &ViewConfig, topics: &[TopicConfig]) -> Vec<ViewFault> {
-    // A transform that is at fault is told by itself; what its columns are nobody knows.
-    let Some(tables) = topics.iter().map(table).collect::<Option<Vec<Table>>>() else {
-        return Vec::new();
-    };
-    let fault = |at, message| vec![ViewFault { at, message }];
-    let mut session = match Session::new(&limits()) {
-        Ok(session) => session,
-        Err(error) => return fault(None, error.to_string()),
-    };
-    session.show(tables);
-    match session.view(&view.sql.text, view.window.is_some()) {
-        Ok(compiled) => view
+pub fn check(view: &ViewConfig, defined: &Defined<'_>) -> Vec<ViewFault> {
+    match compiled(view, defined) {
+        Ok(None) => Vec::new(),
+        Ok(Some(compiled)) => view
             .outputs
             .iter()
-            .filter_map(|output| refusal(output, &compiled))
+            .filter_map(|output| refusal(output, &compiled.view))
             .map(|message| ViewFault { at: None, message })
             .collect(),
-        Err(QueryError::Sql(sql)) => fault(sql.place(), sql.on_one_line()),
-        Err(error) => fault(None, error.to_string()),
+        Err(error) => vec![fault_of(&error)],
+    }
+}
+
+/// Every fault of an alert on a view that has none.
+pub fn check_alert(alert: &AlertConfig, view: &ViewConfig, defined: &Defined<'_>) -> Vec<ViewFault> {
+    let Ok(Some(compiled)) = compiled(view, defined) else {
+        return Vec::new();
+    };
+    let view = compiled.view;
+    if view.key().is_none() {
+        return vec![ViewFault {
+            at: None,
+            message: format!(
+                "an alert tells rows apart by their key, and a column of GROUP BY is not among the columns of view {}; hint: select every column of GROUP BY there",
+                alert.view
+            ),
+        }];
+    }
+    match Condition::compile(&alert.when.text, view.columns()) {
+        Ok(_) => Vec::new(),
+        Err(error) => vec![fault_of(&error)],
+    }
+}
+
+/// None where something else is at fault, which is told by itself.
+fn compiled(view: &ViewConfig, defined: &Defined<'_>) -> Result<Option<Compiled>, QueryError> {
+    let tables: Option<Vec<Table>> = defined.topics.iter().map(table).collect();
+    let Some(tables) = tables else {
+        return Ok(None);
+    };
+    let is_there = |name: &String| tables.iter().any(|table| table.name.as_str() == name);
+    if !defined.views_are_known && !tables_named(&view.sql.text).iter().all(is_there) {
+        return Ok(None);
+    }
+    let mut session = Session::new(&limits())?;
+    compile(&mut session, view, defined.views, || tables.clone()).map(Some)
+}
+
+fn fault_of(error: &QueryError) -> ViewFault {
+    match error {
+        QueryError::Sql(sql) => ViewFault {
+            at: sql.place(),
+            message: sql.on_one_line(),
+        },
+        other => ViewFault {
+            at: None,
+            message: other.to_string(),
+        },
     }
 }
 
@@ -38,7 +76,7 @@ fn limits() -> Limits {
     Limits {
         memory_bytes: 64 << 20,
         spill_folder: std::env::temp_dir(),
-        threads: NonZero::<usize>::MIN.get(),
+        threads: 1,
     }
 }
 

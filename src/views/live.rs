@@ -8,17 +8,17 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::Utc;
 use eventlake_core::commit::{File, TimeSpan};
-use eventlake_core::config::{Config, OutputConfig, ViewConfig, ViewStart};
+use eventlake_core::config::{AlertOutput, Config, OutputConfig, ViewConfig, ViewStart};
 use eventlake_core::names::TopicName;
 use eventlake_engine::lake::{LogPlace, ValidCommit};
 use eventlake_engine::telemetry::{OutputSnapshot, ViewSnapshot, ViewState};
-use eventlake_query::{Groups, QueryError, Session, Span, Table, View, ViewKind};
+use eventlake_query::{Condition, Groups, QueryError, Session, Span, Table, View, ViewKind};
 
 use super::clock::{EventClock, Grid};
 use super::compiled::{Compiled, Source};
 use super::feed::{Addition, Followed, added_files};
 use super::outlet::{Described, Job, Outlet};
-use super::output::Covers;
+use super::output::{self, Alert, Covers, Output};
 use super::slot::{Handed, Queued, Slot};
 use super::state::{Kept, Positions, Shown, StateFolder};
 use super::windows;
@@ -26,6 +26,8 @@ use crate::sql::lake;
 
 /// Rows that are taken in, or handed to an output, at once: some more, as files are not divided.
 const ROWS_AT_ONCE: u64 = 100_000;
+/// Where the state of an output to the console is kept.
+const CONSOLE: &str = "console";
 
 /// What a view needs of its surroundings for one step.
 pub struct Around<'r, 'c> {
@@ -91,7 +93,7 @@ impl<'c> LiveView<'c> {
         let shown = kept.as_ref().map(|kept| kept.outputs.clone()).unwrap_or_default();
         let name = |topic: &usize| around.followed[*topic].topic.name.clone();
         let mut live = LiveView {
-            slots: open_slots(config, &view, shown)?,
+            slots: open_slots(around.config, (config, &view), shown)?,
             names: topics.iter().map(name).collect(),
             config,
             topics,
@@ -664,31 +666,52 @@ fn queued(files: Vec<File>, place: &LogPlace) -> Vec<Queued> {
     queued
 }
 
+/// The outputs of a view, and those of the alerts on it.
 fn open_slots(
-    config: &ViewConfig,
-    view: &View,
+    config: &Config,
+    view: (&ViewConfig, &View),
     mut shown: BTreeMap<String, Shown>,
 ) -> anyhow::Result<Vec<Slot>> {
-    let mut slots = Vec::with_capacity(config.outputs.len());
-    for (position, output) in config.outputs.iter().enumerate() {
-        let id = match output {
-            OutputConfig::Console { .. } => "console".to_owned(),
-            OutputConfig::Json { path } | OutputConfig::JsonLines { path } | OutputConfig::Csv { path } => {
-                format!("{}:{}", output.kind(), path.display())
-            }
-            OutputConfig::Postgres { table, .. } => format!("postgres:{table}"),
-            OutputConfig::Webhook { .. } => format!("webhook#{}", position + 1),
-        };
+    let (of, compiled) = view;
+    let mut opened: Vec<(String, Box<dyn Output>)> = Vec::new();
+    for (position, output) in of.outputs.iter().enumerate() {
+        opened.push((id_of(output, position), output::open(output)));
+    }
+    for alert in config.alerts.iter().filter(|alert| alert.view == of.name) {
+        let condition = Condition::compile(&alert.when.text, compiled.columns())?;
+        for (position, output) in alert.outputs.iter().enumerate() {
+            let place = match output {
+                AlertOutput::Log => "log".to_owned(),
+                AlertOutput::Webhook { .. } => format!("webhook#{}", position + 1),
+            };
+            let told = Alert::new(alert.clone(), condition.clone(), output);
+            opened.push((format!("alert {} to {place}", alert.name), Box::new(told)));
+        }
+    }
+    let mut slots = Vec::with_capacity(opened.len());
+    for (id, output) in opened {
         let described = Described {
-            view: config.name.clone(),
-            columns: Arc::clone(view.columns()),
-            key: view.key().unwrap_or_default().to_vec(),
+            view: of.name.clone(),
+            columns: Arc::clone(compiled.columns()),
+            key: compiled.key().unwrap_or_default().to_vec(),
         };
         let mut shown = shown.remove(&id).unwrap_or_default();
-        if matches!(output, OutputConfig::Console { .. }) {
+        if id == CONSOLE {
             shown.as_of = 0; // this terminal has seen nothing
         }
         slots.push(Slot::new(Outlet::open(id, described, output)?, shown));
     }
     Ok(slots)
+}
+
+/// What an output's state is kept under.
+fn id_of(output: &OutputConfig, position: usize) -> String {
+    match output {
+        OutputConfig::Console { .. } => CONSOLE.to_owned(),
+        OutputConfig::Json { path } | OutputConfig::JsonLines { path } | OutputConfig::Csv { path } => {
+            format!("{}:{}", output.kind(), path.display())
+        }
+        OutputConfig::Postgres { table, .. } => format!("postgres:{table}"),
+        OutputConfig::Webhook { .. } => format!("webhook#{}", position + 1),
+    }
 }

@@ -24,7 +24,7 @@ use anyhow::Context as _;
 use eventlake_core::config::Config;
 use eventlake_engine::telemetry::Telemetry;
 
-pub use check::check;
+pub use check::{check, check_alert};
 use runner::Runner;
 
 /// Planning walks deep trees.

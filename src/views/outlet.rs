@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use eventlake_core::config::OutputConfig;
 use eventlake_core::names::ViewName;
 
-use super::output::{self, Covers, Emission, Mark};
+use super::output::{Covers, Emission, Mark, Output};
 
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -57,12 +56,11 @@ pub struct Outlet {
 impl Outlet {
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn open(id: String, described: Described, config: &OutputConfig) -> anyhow::Result<Outlet> {
+    pub fn open(id: String, described: Described, mut output: Box<dyn Output>) -> anyhow::Result<Outlet> {
         let (jobs, work) = sync_channel::<Job>(1);
         let (sender, results) = sync_channel(1);
-        let mut output = output::open(config);
         let thread = thread::Builder::new()
-            .name(format!("to-{}", config.kind()))
+            .name("view-output".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || {
                 for job in work {

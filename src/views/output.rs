@@ -1,5 +1,6 @@
 //! What an output of a view is told, and what it promises; and the outputs there are.
 
+mod alert;
 mod console;
 mod json_file;
 mod lines;
@@ -19,6 +20,8 @@ use eventlake_core::config::OutputConfig;
 use eventlake_core::names::ViewName;
 use eventlake_query::Format;
 use serde_json::Value;
+
+pub use alert::Alert;
 
 /// What an output is to show from now on.
 #[derive(Clone, Copy, Debug)]

@@ -343,10 +343,7 @@ impl Alert {
 impl Output for Alert {
     fn emit(&mut self, emission: &Emission<'_>, mark: Mark) -> anyhow::Result<Mark> {
         let kept = || mark.and_then(|mark| serde_json::from_value(mark).ok());
-        let mut raised = self
-            .raised
-            .take()
-            .unwrap_or_else(|| kept().unwrap_or_default());
+        let mut raised = self.raised.take().unwrap_or_else(|| kept().unwrap_or_default());
         let judged = match emission.covers {
             Covers::Everything => self.judge_whole(emission, &mut raised),
             Covers::Windows => self.judge_windows(emission, &mut raised),

@@ -55,13 +55,25 @@ pub struct Surroundings<'a> {
     /// What is wrong with a transform of events that are decoded by these rules.
     pub transform: &'a dyn Fn(&TransformConfig, &DecodeRules) -> Vec<TransformFault>,
     /// What is wrong with a view of the tables of these topics.
-    pub view: &'a dyn Fn(&ViewConfig, &[TopicConfig]) -> Vec<ViewFault>,
+    pub view: &'a ViewCheck<'a>,
     /// What is wrong with the condition of an alert on this view of the tables of these topics.
     pub alert: &'a AlertCheck<'a>,
 }
 
 /// Says what is wrong with an alert's condition.
-pub type AlertCheck<'a> = dyn Fn(&AlertConfig, &ViewConfig, &[TopicConfig]) -> Vec<ViewFault> + 'a;
+pub type AlertCheck<'a> = dyn Fn(&AlertConfig, &ViewConfig, &Defined<'_>) -> Vec<ViewFault> + 'a;
+
+/// Says what is wrong with a view.
+pub type ViewCheck<'a> = dyn Fn(&ViewConfig, &Defined<'_>) -> Vec<ViewFault> + 'a;
+
+/// What SQL of the configuration can look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Defined<'a> {
+    pub topics: &'a [TopicConfig],
+    pub views: &'a [ViewConfig],
+    /// False when there may be other views: one could not be read.
+    pub views_are_known: bool,
+}
 
 /// Reads a duration as the configuration writes it: `500ms`, `10s`, `1h30m`.
 ///

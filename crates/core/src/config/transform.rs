@@ -42,6 +42,15 @@ impl SqlText {
         SqlText { text, place, begins }
     }
 
+    /// A text that stands in no file.
+    #[must_use]
+    pub fn unplaced(text: &str) -> SqlText {
+        let place = Place::WholeFile {
+            file: std::path::PathBuf::new(),
+        };
+        SqlText::new(text.to_owned(), place, None)
+    }
+
     /// The place of a character of the text, as far as it can be told.
     #[must_use]
     pub fn place_of(&self, at: Option<(usize, usize)>) -> Place {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eventlake_core::config::{
-    AlertConfig, Config, Fault, SqlText, Surroundings, TopicConfig, TransformConfig, TransformFault,
+    AlertConfig, Config, Defined, Fault, SqlText, Surroundings, TransformConfig, TransformFault,
     TransformPart, ViewConfig, ViewFault, resolve_in,
 };
 use eventlake_core::schema::DecodeRules;
@@ -109,17 +109,21 @@ impl Case {
             };
             pieces.into_iter().filter_map(fault).collect()
         };
-        let view = |view: &ViewConfig, topics: &[TopicConfig]| {
+        let view = |view: &ViewConfig, defined: &Defined<'_>| {
             let fault = |at| ViewFault {
                 at: Some(at),
-                message: format!("BAD is bad with {} tables", topics.len()),
+                message: format!("BAD is bad with {} tables", defined.topics.len()),
             };
             place_of_bad(&view.sql).map(fault).into_iter().collect()
         };
-        let alert = |alert: &AlertConfig, view: &ViewConfig, topics: &[TopicConfig]| {
+        let alert = |alert: &AlertConfig, view: &ViewConfig, defined: &Defined<'_>| {
             let fault = |at| ViewFault {
                 at: Some(at),
-                message: format!("BAD is bad over {} with {} tables", view.name, topics.len()),
+                message: format!(
+                    "BAD is bad over {} with {} tables",
+                    view.name,
+                    defined.topics.len()
+                ),
             };
             place_of_bad(&alert.when).map(fault).into_iter().collect()
         };

@@ -100,7 +100,11 @@ impl Case {
             assert_eq!(said["alert"], "many");
             let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
             let city = said["key"]["city"].as_str().unwrap_or("none");
-            told.push(format!("{} {city} {}", text("status"), text("window_start")).trim_end().to_owned());
+            told.push(
+                format!("{} {city} {}", text("status"), text("window_start"))
+                    .trim_end()
+                    .to_owned(),
+            );
         }
         told
     }
@@ -123,7 +127,11 @@ impl Case {
             columns: &columns(self.by_window),
             key: if self.by_window { &[0, 1] } else { &[0] },
             rows: std::slice::from_ref(&batch),
-            covers: if self.by_window { Covers::Windows } else { Covers::Everything },
+            covers: if self.by_window {
+                Covers::Windows
+            } else {
+                Covers::Everything
+            },
             windows: &windows,
         };
         self.mark = self.alert.emit(&emission, self.mark.clone())?;
@@ -136,10 +144,24 @@ fn a_state_is_told_when_it_begins_and_when_it_is_over() {
     set_now(0);
     let mut case = Case::new(false, config(true), &[]);
     assert_eq!(case.told(&[(0, "Oslo", 5)], &[]), [""; 0]);
-    assert_eq!(case.told(&[(0, "Oslo", 11), (0, "Bern", 12)], &[]), ["firing Oslo", "firing Bern"]);
-    assert_eq!(case.told(&[(0, "Oslo", 15), (0, "Bern", 12)], &[]), [""; 0], "it is told already");
-    assert_eq!(case.told(&[(0, "Oslo", 9), (0, "Bern", 12)], &[]), ["resolved Oslo"]);
-    assert_eq!(case.told(&[(0, "Oslo", 9)], &[]), ["resolved Bern"], "its row is gone");
+    assert_eq!(
+        case.told(&[(0, "Oslo", 11), (0, "Bern", 12)], &[]),
+        ["firing Oslo", "firing Bern"]
+    );
+    assert_eq!(
+        case.told(&[(0, "Oslo", 15), (0, "Bern", 12)], &[]),
+        [""; 0],
+        "it is told already"
+    );
+    assert_eq!(
+        case.told(&[(0, "Oslo", 9), (0, "Bern", 12)], &[]),
+        ["resolved Oslo"]
+    );
+    assert_eq!(
+        case.told(&[(0, "Oslo", 9)], &[]),
+        ["resolved Bern"],
+        "its row is gone"
+    );
     set_now(59);
     assert_eq!(case.told(&[(0, "Oslo", 20)], &[]), [""; 0], "within the pause");
     set_now(60);
@@ -154,11 +176,22 @@ fn a_window_is_told_once_however_often_it_is_shown() {
     let mut case = Case::new(true, settings, &[]);
     assert_eq!(
         case.told(&[(0, "Oslo", 11), (60, "Oslo", 12), (60, "Bern", 3)], &[60, 0]),
-        ["firing Oslo 1970-01-01T00:00:00Z", "firing Oslo 1970-01-01T00:01:00Z"]
+        [
+            "firing Oslo 1970-01-01T00:00:00Z",
+            "firing Oslo 1970-01-01T00:01:00Z"
+        ]
     );
     assert_eq!(case.told(&[(60, "Oslo", 13)], &[60]), [""; 0], "a late row");
-    assert_eq!(case.told(&[(60, "Oslo", 1)], &[60]), [""; 0], "no later window says that it is over");
-    assert_eq!(case.told(&[], &[120]), ["resolved Oslo 1970-01-01T00:02:00Z"], "a window without rows");
+    assert_eq!(
+        case.told(&[(60, "Oslo", 1)], &[60]),
+        [""; 0],
+        "no later window says that it is over"
+    );
+    assert_eq!(
+        case.told(&[], &[120]),
+        ["resolved Oslo 1970-01-01T00:02:00Z"],
+        "a window without rows"
+    );
 }
 
 #[test]
@@ -167,10 +200,20 @@ fn within_the_pause_windows_of_a_key_are_passed_over() {
     let mut case = Case::new(true, config(false), &[]);
     assert_eq!(case.told(&[(0, "Oslo", 11)], &[0]).len(), 1);
     set_now(30);
-    assert_eq!(case.told(&[(60, "Oslo", 11), (60, "Bern", 11)], &[60]), ["firing Bern 1970-01-01T00:01:00Z"]);
+    assert_eq!(
+        case.told(&[(60, "Oslo", 11), (60, "Bern", 11)], &[60]),
+        ["firing Bern 1970-01-01T00:01:00Z"]
+    );
     set_now(60);
-    assert_eq!(case.told(&[(60, "Oslo", 12)], &[60]), [""; 0], "it was passed over for good");
-    assert_eq!(case.told(&[(120, "Oslo", 11)], &[120]), ["firing Oslo 1970-01-01T00:02:00Z"]);
+    assert_eq!(
+        case.told(&[(60, "Oslo", 12)], &[60]),
+        [""; 0],
+        "it was passed over for good"
+    );
+    assert_eq!(
+        case.told(&[(120, "Oslo", 11)], &[120]),
+        ["firing Oslo 1970-01-01T00:02:00Z"]
+    );
     assert_eq!(case.told(&[], &[180]), [""; 0], "ends are not told");
 }
 
@@ -192,7 +235,10 @@ fn what_was_told_before_a_failure_is_not_told_again() {
     let mut case = Case::new(false, config(true), &[&taken, &refused]);
     let rows = [(0, "Bern", 11), (0, "Oslo", 12)];
     let error = case.emit(&rows, &[]).expect_err("refused");
-    assert!(format!("{error:#}").contains("alert many: webhook at"), "{error:#}");
+    assert!(
+        format!("{error:#}").contains("alert many: webhook at"),
+        "{error:#}"
+    );
     assert_eq!(case.taken(), ["firing Bern", "firing Oslo"]);
     assert_eq!(case.told(&rows, &[]), ["firing Oslo"]);
 }

@@ -11,7 +11,7 @@ use crate::config::outputs::webhook::Webhook;
 use crate::config::reader::{Given, Reader};
 use crate::config::resolve::Topics;
 use crate::config::views::resolve::Views;
-use crate::config::{Surroundings, ViewConfig, settings};
+use crate::config::{Defined, Surroundings, ViewConfig, settings};
 use crate::names::{AlertName, ViewName};
 
 const COOLDOWN_DEFAULT: Duration = Duration::from_secs(300);
@@ -67,7 +67,12 @@ fn resolve_alert(
 }
 
 fn check_condition(reader: &mut Reader<'_>, alert: &AlertConfig, view: &ViewConfig, known: &Known<'_>) {
-    for fault in (known.around.alert)(alert, view, &known.topics.configs) {
+    let defined = Defined {
+        topics: &known.topics.configs,
+        views: &known.views.configs,
+        views_are_known: known.views.names_are_known,
+    };
+    for fault in (known.around.alert)(alert, view, &defined) {
         let message = format!("{}: {}", settings::WHEN, fault.message);
         reader.fault(alert.when.place_of(fault.at), message);
     }

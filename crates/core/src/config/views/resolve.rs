@@ -14,7 +14,7 @@ use crate::config::outputs::webhook::Webhook;
 use crate::config::paths::{Overlap, overlap};
 use crate::config::reader::{Given, Reader};
 use crate::config::resolve::Topics;
-use crate::config::{LakeConfig, Surroundings, ViewStart, settings, values};
+use crate::config::{Defined, LakeConfig, Surroundings, ViewStart, settings, values};
 use crate::names::ViewName;
 
 const GROUPS_MAX_DEFAULT: u64 = 100_000;
@@ -53,28 +53,61 @@ pub(in crate::config) fn resolve(reader: &mut Reader<'_>, written: WrittenViews,
         by_name: BTreeMap::new(),
         names_are_known: written.names_are_known,
     };
+    let mut read = Vec::new();
     for view in written.views {
         let faults_before = reader.faults.len();
         let (name, was_at_fault) = (view.name.clone(), view.is_at_fault);
-        let config = resolve_view(reader, view, &mut names, &mut files, known);
+        let resolved = resolve_view(reader, view, &mut names, &mut files, known);
         let is_sound = !was_at_fault && reader.faults.len() == faults_before;
-        if let Given::Value { value: name, .. } = name {
+        let window_is_known = resolved.as_ref().is_some_and(|(_, is_known)| *is_known);
+        views.configs.extend(resolved.map(|(view, _)| view));
+        read.push(Read {
+            name: name.ok(),
+            index: views.configs.len().wrapping_sub(1),
+            is_sound,
+            window_is_known,
+        });
+    }
+    // A view may look at one that comes later.
+    let views_are_known = written.names_are_known && read.iter().all(|read| read.is_sound);
+    for read in read {
+        let defined = Defined {
+            topics: &known.topics.configs,
+            views: &views.configs,
+            views_are_known,
+        };
+        let faults_before = reader.faults.len();
+        if read.window_is_known && known.topics.are_known {
+            check_sql(reader, &views.configs[read.index], &defined, known);
+        }
+        if let Some(name) = read.name {
             // Which of two of one name is meant cannot be told.
-            let index = (is_sound && !views.by_name.contains_key(&name)).then_some(views.configs.len());
+            let is_sound = read.is_sound && reader.faults.len() == faults_before;
+            let index = (is_sound && !views.by_name.contains_key(&name)).then_some(read.index);
             views.by_name.insert(name, index);
         }
-        views.configs.extend(config);
     }
     views
 }
 
+/// A view that was read, before its SQL is looked at.
+struct Read {
+    name: Option<String>,
+    /// Which of the configs it is, where it is one.
+    index: usize,
+    is_sound: bool,
+    /// It is one of the configs, and what its window is can be said.
+    window_is_known: bool,
+}
+
+/// The view, and whether its window is known.
 fn resolve_view(
     reader: &mut Reader<'_>,
     view: WrittenView,
     names: &mut Names<'_>,
     files: &mut Files<'_>,
     known: &Known<'_>,
-) -> Option<ViewConfig> {
+) -> Option<(ViewConfig, bool)> {
     let name = names.take(reader, &view.place, &view.name, ViewName::new);
     let window = window_of(reader, &view.window);
     if matches!(view.sql, Given::Absent) {
@@ -93,14 +126,11 @@ fn resolve_view(
         groups_max: view.groups_max.or(GROUPS_MAX_DEFAULT),
         outputs,
     };
-    if window_is_known && known.topics.are_known {
-        check_sql(reader, &view, known);
-    }
-    Some(view)
+    Some((view, window_is_known))
 }
 
-fn check_sql(reader: &mut Reader<'_>, view: &ViewConfig, known: &Known<'_>) {
-    for fault in (known.around.view)(view, &known.topics.configs) {
+fn check_sql(reader: &mut Reader<'_>, view: &ViewConfig, defined: &Defined<'_>, known: &Known<'_>) {
+    for fault in (known.around.view)(view, defined) {
         let message = format!("{}: {}", settings::SQL, fault.message);
         reader.fault(view.sql.place_of(fault.at), message);
     }
