@@ -59,8 +59,8 @@ pub(in crate::config) fn resolve(reader: &mut Reader<'_>, written: WrittenViews,
         let config = resolve_view(reader, view, &mut names, &mut files, known);
         let is_sound = !was_at_fault && reader.faults.len() == faults_before;
         if let Given::Value { value: name, .. } = name {
-            // Which of two of one name is meant cannot be told.
-            let index = (is_sound && !views.by_name.contains_key(&name)).then_some(views.configs.len());
+            // The second of two of one name is at fault, and which is meant cannot be told.
+            let index = is_sound.then_some(views.configs.len());
             views.by_name.insert(name, index);
         }
         views.configs.extend(config);
