@@ -259,6 +259,8 @@ fn an_alerts_name_is_no_other_alerts_in_any_case() {
         );
         assert_eq!(second(name).faults(), expected);
     }
+    let capital = second("a").text.replacen("name = \"a\"", "name = \"A\"", 1);
+    assert!(fault(Case::new(capital)).starts_with("alerts.name: \"a\" is already the name of the alert"));
     for other in ["b", "v", "events"] {
         assert_eq!(second(other).faults(), "", "{other}");
     }

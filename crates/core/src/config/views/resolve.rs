@@ -81,9 +81,9 @@ pub(in crate::config) fn resolve(reader: &mut Reader<'_>, written: WrittenViews,
             check_sql(reader, &views.configs[read.index], &defined, known);
         }
         if let Some(name) = read.name {
-            // Which of two of one name is meant cannot be told.
+            // The second of two of one name is at fault, and which is meant cannot be told.
             let is_sound = read.is_sound && reader.faults.len() == faults_before;
-            let index = (is_sound && !views.by_name.contains_key(&name)).then_some(read.index);
+            let index = is_sound.then_some(read.index);
             views.by_name.insert(name, index);
         }
     }
