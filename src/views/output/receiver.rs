@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub struct Request {
-    head: Vec<String>,
+    pub head: Vec<String>,
     pub body: Vec<u8>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use eventlake_core::names::ViewName;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::post::{Limits, TOLD_CHARS, agent, retry_after};
-use super::super::receiver::{answer, receiver, request_of};
+use super::super::receiver::{Request, answer, receiver, request_of};
 use super::*;
 
 /// Limits short enough for a test, and long enough for a busy machine.
