@@ -28,6 +28,12 @@ name = "led"
 sql = "SELECT c.\"user\", count(*) AS n FROM clicks c JOIN ratings r ON c.\"user\" = r.\"user\" AND c.at <= r.at GROUP BY c.\"user\""
 window = { size = "60s", lateness = "1h" }
 outputs = [{ to = "jsonl", path = "out/led.jsonl" }]
+
+[[views]]
+name = "stretches"
+sql = "SELECT item, sum(n) AS total, max(n) AS most FROM minutes GROUP BY item"
+window = { size = "80s", slide = "20s", lateness = "1h" }
+outputs = [{ to = "jsonl", path = "out/stretches.jsonl" }]
 "#;
 
 /// How often the daemon is killed; a long run sets it higher: `EVENTLAKE_VIEW_KILLS=300 cargo test --release --test views kills`.
@@ -99,6 +105,7 @@ fn assert_exact(stream: &Stream) {
     assert_rows_are_exact(stream, &clicks);
     assert_windows_are_exact(stream, &clicks);
     assert_joins_are_exact(stream, &clicks);
+    assert_windows_of_windows_are_exact(stream, &clicks);
 }
 
 fn assert_groups_are_exact(stream: &Stream, clicks: &[&Sent]) {
@@ -230,6 +237,35 @@ fn assert_windows_are_exact(stream: &Stream, clicks: &[&Sent]) {
     let last = expected.keys().map(|(start, _)| *start).max().expect("windows");
     let of_last = expected.iter().filter(|((start, _), _)| *start == last);
     assert_eq!(newest, of_last.map(|((_, item), n)| (item.clone(), *n)).collect());
+}
+
+/// Each sees the four windows of a minute that begin within it, once all of them are closed.
+fn assert_windows_of_windows_are_exact(stream: &Stream, clicks: &[&Sent]) {
+    let mut minutes: BTreeMap<(i64, &str), u64> = BTreeMap::new();
+    for click in clicks {
+        for start in (click.at - 59..=click.at).filter(|start| start.rem_euclid(20) == 0) {
+            *minutes.entry((start, &click.item)).or_default() += 1;
+        }
+    }
+    let closed = watermark(clicks);
+    let mut expected: BTreeMap<(i64, String), (u64, u64)> = BTreeMap::new();
+    for ((minute, item), n) in &minutes {
+        for start in (0..4).map(|back| minute - back * 20) {
+            if start + 60 + 60 <= closed {
+                let seen = expected.entry((start, (*item).to_owned())).or_default();
+                *seen = (seen.0 + n, seen.1.max(*n));
+            }
+        }
+    }
+    let mut shown: BTreeMap<(i64, String), (u64, u64)> = BTreeMap::new();
+    for row in stream.rows("out/stretches.jsonl") {
+        let start = seconds(&row["window_start"]);
+        assert_eq!(seconds(&row["window_end"]), start + 80);
+        let item = row["item"].as_str().expect("an item").to_owned();
+        let number = |name: &str| row[name].as_u64().unwrap_or_else(|| panic!("{name}: {row}"));
+        shown.insert((start, item), (number("total"), number("most")));
+    }
+    assert_eq!(shown, expected);
 }
 
 fn assert_joins_are_exact(stream: &Stream, clicks: &[&Sent]) {

@@ -114,6 +114,34 @@ fn check_points_at_what_is_wrong_with_a_view() {
             "{sql}: {said}"
         );
     }
+    let alert = "[[alerts]]\nname = \"much\"\nview = \"total\"\nwhen = \"m > 3\"\n";
+    let output = Stream::new(&(counting("") + alert))
+        .command(&["check"])
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("no column m") && said.contains("did you mean n?"),
+        "{said}"
+    );
+    let above = "[[views]]\nname = \"above\"\nsql = \"SELECT max(n) AS n FROM total\"\nwindow.size = \"60s\"\n\
+                 outputs = [{ to = \"console\" }]\n";
+    let output = Stream::new(&(above.to_owned() + &counting("")))
+        .command(&["check"])
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("view total has no windows"), "{said}");
+    let below = counting("window = { size = \"50s\", slide = \"25s\" }");
+    let output = Stream::new(&(above.to_owned() + &below))
+        .command(&["check"])
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("must be multiples of the slide of total, which is 25 s"),
+        "{said}"
+    );
     let rows = counting("").replace("count(*) AS n", "item");
     let output = Stream::new(&rows)
         .command(&["check"])

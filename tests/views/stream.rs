@@ -34,6 +34,8 @@ pub struct Stream {
     producer: BaseProducer,
     pub sent: Vec<Sent>,
     offsets: BTreeMap<(&'static str, i64), i64>,
+    /// Whether every 37th record comes late.
+    pub some_are_late: bool,
 }
 
 impl Stream {
@@ -50,6 +52,7 @@ impl Stream {
             producer,
             sent: Vec::new(),
             offsets: BTreeMap::new(),
+            some_are_late: true,
         };
         std::fs::write(stream.path("events.json"), SCHEMA).expect("written");
         stream.set_views(views);
@@ -80,7 +83,11 @@ impl Stream {
         for n in first..first + records {
             let topic = if n % 5 == 4 { "ratings" } else { "clicks" };
             let partition = (n / 5 + n % 5) % PARTITIONS;
-            let late = if n % 37 == 36 { 100 + n % 300 } else { 0 };
+            let late = if self.some_are_late && n % 37 == 36 {
+                100 + n % 300
+            } else {
+                0
+            };
             let (user, item, at) = (n * n % 11, format!("item-{}", n % 13), n - late);
             let time = chrono::DateTime::from_timestamp(at, 0).expect("a time");
             let payload = serde_json::json!({"n": n, "user": user, "item": item, "at": time.to_rfc3339()});

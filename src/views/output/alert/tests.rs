@@ -268,6 +268,6 @@ fn slack_is_told_in_words() {
     let said = requests.recv().expect("a request").json();
     assert_eq!(
         said,
-        json!({"text": "[warning] many firing: city=Os\\u{7}lo n=11 (n > 10 of view by_city)"})
+        json!({"text": "[warning] many firing: city=Os\\x07lo n=11 (n > 10 of view by_city)"})
     );
 }
