@@ -62,7 +62,7 @@ impl Slot {
         match handed {
             Handed::Whole { as_of } => self.shown.as_of = as_of,
             Handed::Files { count } => {
-                let place = self.queue.drain(..count).filter_map(|queued| queued.place).last();
+                let place = self.queue.drain(..count).rev().find_map(|queued| queued.place);
                 match place {
                     // In the middle of a commit: after a crash it is shown from its beginning, over what stands there now.
                     None => return self.shown.mark.replace(0.into()).is_none(),
