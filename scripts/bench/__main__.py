@@ -32,6 +32,7 @@ import peers  # noqa: E402
 import size  # noqa: E402
 import starting  # noqa: E402
 import steady  # noqa: E402
+import views  # noqa: E402
 from stage import Broker, Stage  # noqa: E402
 
 CASES = {
@@ -45,6 +46,7 @@ CASES = {
     "long": length.long,
     "memory": length.memory,
     "proof": length.proof,
+    "views": views.views,
 }
 OTHERS = {"production": steady.production, "micro": micro.micro, "build": building.build}
 WITHOUT_KAFKA = {"micro", "build"}

@@ -1,7 +1,7 @@
 //! What commands print to standard output: text that survives a closed pipe, aligned tables, readable numbers.
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use super::errors::OutputClosed;
@@ -12,6 +12,11 @@ pub use eventlake_core::grouped::grouped as count;
 pub fn colour_is_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Whether standard output is a terminal that can be drawn on.
+pub fn can_draw() -> bool {
+    io::stdout().is_terminal() && colour_is_wanted()
 }
 
 /// Writes text to standard output and flushes. Use this and not `println!`, which panics when the reader has gone.

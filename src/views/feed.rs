@@ -119,11 +119,11 @@ pub fn added_files(body: &Body) -> Vec<File> {
     files.filter(|_| is_new).cloned().collect()
 }
 
-/// The topics that land in these tables, in the configuration's order.
-pub fn topics_of(topics: &[TopicConfig], tables: &BTreeSet<&TableName>) -> Vec<usize> {
-    let indexed = topics.iter().enumerate();
+/// Which of the followed topics land in these tables.
+pub fn topics_of(followed: &[Followed<'_>], tables: &BTreeSet<&TableName>) -> Vec<usize> {
+    let indexed = followed.iter().enumerate();
     indexed
-        .filter(|(_, topic)| tables.contains(&topic.table))
+        .filter(|(_, followed)| tables.contains(&followed.topic.table))
         .map(|(index, _)| index)
         .collect()
 }

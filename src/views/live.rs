@@ -8,26 +8,24 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::Utc;
 use eventlake_core::commit::{File, TimeSpan};
-use eventlake_core::config::{AlertOutput, Config, OutputConfig, ViewConfig, ViewStart};
+use eventlake_core::config::{Config, ViewConfig, ViewStart};
 use eventlake_core::names::TopicName;
 use eventlake_engine::lake::{LogPlace, ValidCommit};
 use eventlake_engine::telemetry::{OutputSnapshot, ViewSnapshot, ViewState};
-use eventlake_query::{Condition, Groups, QueryError, Session, Span, Table, View, ViewKind};
+use eventlake_query::{Groups, QueryError, Session, Span, Table, View, ViewKind};
 
 use super::clock::{EventClock, Grid};
 use super::compiled::{Compiled, Source};
 use super::feed::{Addition, Followed, added_files};
-use super::outlet::{Described, Job, Outlet};
-use super::output::{self, Alert, Covers, Output};
-use super::slot::{Handed, Queued, Slot};
-use super::state::{Kept, Positions, Shown, StateFolder};
+use super::outlet::Job;
+use super::output::Covers;
+use super::slot::{Handed, Slot, open_slots, queued};
+use super::state::{Kept, Positions, StateFolder};
 use super::windows;
 use crate::sql::lake;
 
 /// Rows that are taken in, or handed to an output, at once: some more, as files are not divided.
 const ROWS_AT_ONCE: u64 = 100_000;
-/// Where the state of an output to the console is kept.
-const CONSOLE: &str = "console";
 
 /// What a view needs of its surroundings for one step.
 pub struct Around<'r, 'c> {
@@ -644,74 +642,5 @@ enum Trouble {
 impl From<QueryError> for Trouble {
     fn from(error: QueryError) -> Trouble {
         Trouble::Query(error)
-    }
-}
-
-/// The files of a commit as an output shows them one by one.
-fn queued(files: Vec<File>, place: &LogPlace) -> Vec<Queued> {
-    let mut queued: Vec<Queued> = files
-        .into_iter()
-        .map(|file| Queued {
-            file: Some(file),
-            place: None,
-        })
-        .collect();
-    match queued.last_mut() {
-        Some(last) => last.place = Some(place.clone()),
-        None => queued.push(Queued {
-            file: None,
-            place: Some(place.clone()),
-        }),
-    }
-    queued
-}
-
-/// The outputs of a view, and those of the alerts on it.
-fn open_slots(
-    config: &Config,
-    view: (&ViewConfig, &View),
-    mut shown: BTreeMap<String, Shown>,
-) -> anyhow::Result<Vec<Slot>> {
-    let (of, compiled) = view;
-    let mut opened: Vec<(String, Box<dyn Output>)> = Vec::new();
-    for (position, output) in of.outputs.iter().enumerate() {
-        opened.push((id_of(output, position), output::open(output)));
-    }
-    for alert in config.alerts.iter().filter(|alert| alert.view == of.name) {
-        let condition = Condition::compile(&alert.when.text, compiled.columns())?;
-        for (position, output) in alert.outputs.iter().enumerate() {
-            let place = match output {
-                AlertOutput::Log => "log".to_owned(),
-                AlertOutput::Webhook { .. } => format!("webhook#{}", position + 1),
-            };
-            let told = Alert::new(alert.clone(), condition.clone(), output);
-            opened.push((format!("alert {} to {place}", alert.name), Box::new(told)));
-        }
-    }
-    let mut slots = Vec::with_capacity(opened.len());
-    for (id, output) in opened {
-        let described = Described {
-            view: of.name.clone(),
-            columns: Arc::clone(compiled.columns()),
-            key: compiled.key().unwrap_or_default().to_vec(),
-        };
-        let mut shown = shown.remove(&id).unwrap_or_default();
-        if id == CONSOLE {
-            shown.as_of = 0; // this terminal has seen nothing
-        }
-        slots.push(Slot::new(Outlet::open(id, described, output)?, shown));
-    }
-    Ok(slots)
-}
-
-/// What an output's state is kept under.
-fn id_of(output: &OutputConfig, position: usize) -> String {
-    match output {
-        OutputConfig::Console { .. } => CONSOLE.to_owned(),
-        OutputConfig::Json { path } | OutputConfig::JsonLines { path } | OutputConfig::Csv { path } => {
-            format!("{}:{}", output.kind(), path.display())
-        }
-        OutputConfig::Postgres { table, .. } => format!("postgres:{table}"),
-        OutputConfig::Webhook { .. } => format!("webhook#{}", position + 1),
     }
 }

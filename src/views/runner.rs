@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arrow::datatypes::SchemaRef;
-use eventlake_core::config::{Config, ViewConfig};
+use eventlake_core::config::{Config, TopicConfig, ViewConfig};
 use eventlake_engine::telemetry::{Telemetry, ViewSnapshot, ViewState};
-use eventlake_query::{Limits, Session};
+use eventlake_query::{Limits, Session, tables_named};
 
 use super::compiled::compile;
 use super::feed::{Followed, topics_of};
@@ -25,8 +25,8 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// How often a view that another process runs is asked for.
 const TAKE_OVER: Duration = Duration::from_secs(2);
-/// At the end, how long outputs may take for what they were not shown yet.
-const END_MAX: Duration = Duration::from_secs(30);
+/// At the end, how long it waits for outputs when nothing moves any more.
+const STANDSTILL_MAX: Duration = Duration::from_secs(30);
 /// Of the memory limit, what views may take to work something out.
 const MEMORY_SHARE: u64 = 4;
 
@@ -61,10 +61,17 @@ impl<'c> Runner<'c> {
         };
         let transforms = transforms::of(config);
         let checkpoints = &config.lake.checkpoints;
-        let followed = config
+        let named: BTreeSet<String> = config
+            .views
+            .iter()
+            .flat_map(|view| tables_named(&view.sql.text))
+            .collect();
+        let topics: Vec<&TopicConfig> = config
             .topics
             .iter()
-            .map(|topic| Followed::open(checkpoints, topic));
+            .filter(|topic| named.contains(topic.table.as_str()))
+            .collect();
+        let followed = topics.iter().map(|topic| Followed::open(checkpoints, topic));
         let place = |view| Place {
             config: view,
             live: None,
@@ -77,8 +84,7 @@ impl<'c> Runner<'c> {
             telemetry,
             session: Session::new(&limits)?,
             followed: followed.collect::<Result<_, _>>()?,
-            columns: config
-                .topics
+            columns: topics
                 .iter()
                 .map(|topic| lake::columns(&transforms, topic))
                 .collect(),
@@ -88,17 +94,20 @@ impl<'c> Runner<'c> {
 
     /// Runs the views until the flag is set, and then until all is taken in and shown, or cannot be.
     pub fn run(&mut self, ending: &AtomicBool) {
-        let mut ended_at = None;
+        let mut last_moved = Instant::now();
+        let mut shown = Vec::new();
         loop {
             let is_ending = ending.load(Ordering::Relaxed);
             let now = Instant::now();
-            if is_ending {
-                ended_at.get_or_insert(now);
-            }
             let is_busy = self.tick(now, is_ending);
-            self.telemetry.set_views(self.snapshots());
-            let is_over = |at: Instant| now.duration_since(at) > END_MAX || self.is_settled();
-            if !is_busy && ended_at.is_some_and(is_over) {
+            let snapshots = self.snapshots();
+            if !is_ending || snapshots != shown {
+                last_moved = now;
+            }
+            self.telemetry.set_views(snapshots.clone());
+            shown = snapshots;
+            let is_over = now.duration_since(last_moved) > STANDSTILL_MAX || self.is_settled();
+            if is_ending && !is_busy && is_over {
                 break;
             }
             if !is_busy {
@@ -221,7 +230,7 @@ fn open<'c>(config: &'c ViewConfig, around: &mut Around<'_, 'c>) -> anyhow::Resu
     let compiled = compile(around.session, config, &around.config.views, tables);
     let compiled = compiled.context("it was checked with the configuration")?;
     let tables: BTreeSet<_> = compiled.view.tables().iter().collect();
-    let topics = topics_of(&around.config.topics, &tables);
+    let topics = topics_of(around.followed, &tables);
     LiveView::open(config, compiled, topics, folder, around).map(Some)
 }
 

@@ -1,13 +1,19 @@
 //! One output of one view: what it shows, what it has yet to show, and what it is working on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use eventlake_core::commit::File;
+use eventlake_core::config::{AlertOutput, Config, OutputConfig, ViewConfig};
 use eventlake_engine::lake::LogPlace;
+use eventlake_query::{Condition, View};
 
-use super::outlet::Outlet;
-use super::output::Mark;
+use super::outlet::{Described, Outlet};
+use super::output::{self, Alert, Mark, Output};
 use super::state::Shown;
+
+/// Where the state of an output to the console is kept.
+const CONSOLE: &str = "console";
 
 pub struct Slot {
     pub outlet: Outlet,
@@ -89,5 +95,77 @@ impl Slot {
         self.mark = None;
         self.handed = None;
         self.queue.clear();
+    }
+}
+
+/// The files of a commit as an output shows them one by one.
+pub fn queued(files: Vec<File>, place: &LogPlace) -> Vec<Queued> {
+    let mut queued: Vec<Queued> = files
+        .into_iter()
+        .map(|file| Queued {
+            file: Some(file),
+            place: None,
+        })
+        .collect();
+    match queued.last_mut() {
+        Some(last) => last.place = Some(place.clone()),
+        None => queued.push(Queued {
+            file: None,
+            place: Some(place.clone()),
+        }),
+    }
+    queued
+}
+
+/// The outputs of a view, and those of the alerts on it.
+///
+/// # Errors
+/// When there is no thread for one of them.
+pub fn open_slots(
+    config: &Config,
+    view: (&ViewConfig, &View),
+    mut shown: BTreeMap<String, Shown>,
+) -> anyhow::Result<Vec<Slot>> {
+    let (of, compiled) = view;
+    let mut opened: Vec<(String, Box<dyn Output>)> = Vec::new();
+    for (position, output) in of.outputs.iter().enumerate() {
+        opened.push((id_of(output, position), output::open(output)));
+    }
+    for alert in config.alerts.iter().filter(|alert| alert.view == of.name) {
+        let condition = Condition::compile(&alert.when.text, compiled.columns())?;
+        for (position, output) in alert.outputs.iter().enumerate() {
+            let place = match output {
+                AlertOutput::Log => "log".to_owned(),
+                AlertOutput::Webhook { .. } => format!("webhook#{}", position + 1),
+            };
+            let told = Alert::new(alert.clone(), condition.clone(), output);
+            opened.push((format!("alert {} to {place}", alert.name), Box::new(told)));
+        }
+    }
+    let mut slots = Vec::with_capacity(opened.len());
+    for (id, output) in opened {
+        let described = Described {
+            view: of.name.clone(),
+            columns: Arc::clone(compiled.columns()),
+            key: compiled.key().unwrap_or_default().to_vec(),
+        };
+        let mut shown = shown.remove(&id).unwrap_or_default();
+        if id == CONSOLE {
+            shown.as_of = 0; // this terminal has seen nothing
+        }
+        slots.push(Slot::new(Outlet::open(id, described, output)?, shown));
+    }
+    Ok(slots)
+}
+
+/// What an output's state is kept under.
+fn id_of(output: &OutputConfig, position: usize) -> String {
+    match output {
+        OutputConfig::Console { .. } => CONSOLE.to_owned(),
+        OutputConfig::Json { path } | OutputConfig::JsonLines { path } | OutputConfig::Csv { path } => {
+            format!("{}:{}", output.kind(), path.display())
+        }
+        OutputConfig::Postgres { table, .. } => format!("postgres:{table}"),
+        OutputConfig::Webhook { .. } => format!("webhook#{}", position + 1),
     }
 }

@@ -101,6 +101,7 @@ fn assert_exact(stream: &Stream) {
     let clicks: Vec<&Sent> = stream.sent.iter().filter(|sent| sent.topic == "clicks").collect();
     let landed = stream.query("SELECT count(*) AS n FROM clicks");
     assert_eq!(landed, [json!({"n": clicks.len()})]);
+    stream.run(&["verify", "--quiet"]);
     assert_groups_are_exact(stream, &clicks);
     assert_rows_are_exact(stream, &clicks);
     assert_windows_are_exact(stream, &clicks);

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::common::Location;
+use datafusion::common::{Location, TableReference};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::fault::Fault;
+use crate::lake::ACCEPTED;
 use crate::place;
 
 /// How deep expressions and subqueries may nest.
@@ -81,7 +82,7 @@ pub(crate) fn parse(sql: &str) -> Result<Statement, Fault> {
     }
 }
 
-/// The tables that a query names, as far as it can be read; of one with its schema's name before it both.
+/// The tables that a query names, as far as it can be read; others than of accepted rows with their schema's name.
 #[must_use]
 pub fn tables_named(sql: &str) -> BTreeSet<String> {
     let Ok(statement) = parse(sql) else {
@@ -89,7 +90,11 @@ pub fn tables_named(sql: &str) -> BTreeSet<String> {
     };
     let references = datafusion::sql::resolve::resolve_table_references(&statement, true);
     let references = references.map(|(tables, _)| tables).unwrap_or_default();
-    references.iter().map(ToString::to_string).collect()
+    let shown = |reference: &TableReference| match reference.schema() {
+        None | Some(ACCEPTED) => reference.table().to_owned(),
+        Some(_) => reference.to_string(),
+    };
+    references.iter().map(shown).collect()
 }
 
 /// Whether a statement only reads. What it reads from is looked at once more when it is planned.

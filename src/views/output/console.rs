@@ -1,7 +1,5 @@
 //! A view on standard output: a table that is drawn anew on a terminal, and one after the other elsewhere.
 
-use std::io::{self, IsTerminal as _};
-
 use arrow::array::RecordBatch;
 
 use super::{Emission, Mark, Output};
@@ -26,7 +24,7 @@ impl Console {
 impl Output for Console {
     fn emit(&mut self, emission: &Emission<'_>, mark: Mark) -> anyhow::Result<Mark> {
         let text = table(emission, self.rows_max)?;
-        if io::stdout().is_terminal() && output::colour_is_wanted() {
+        if output::can_draw() {
             // Up to where the last table began, and everything below is taken away.
             let up = match self.drawn_lines {
                 0 => String::new(),

@@ -9,8 +9,7 @@ use eventlake_core::names::{LogPaths, TopicName};
 use serde::{Deserialize, Serialize};
 
 use super::error::LakeError;
-use super::follow::{Follower, read_snapshot_at, snapshot_numbers};
-use super::site::Site;
+use super::follow::{Follower, make_durable, read_snapshot_at, snapshot_numbers};
 use super::store::Store;
 
 /// A place in one log, to be found again. Another log, or this one with another past, does not have it.
@@ -195,7 +194,7 @@ impl CommitReader {
     /// Makes what was read durable, whoever committed it: what follows from it may outlive a power cut.
     fn settle(&self) -> Result<(), LakeError> {
         if self.fold.number() > CommitNumber(0) {
-            self.store.sync_folder(Site::Borrowed, self.paths.folder())?;
+            make_durable(&self.store, &self.paths)?;
         }
         Ok(())
     }

@@ -118,7 +118,7 @@ impl Follower {
     /// table after a power cut that took its commit.
     pub fn settle(&mut self) -> Result<(), LakeError> {
         if self.borrowed {
-            self.store.sync_folder(Site::Borrowed, self.paths.folder())?;
+            make_durable(&self.store, &self.paths)?;
             self.borrowed = false;
         }
         Ok(())
@@ -218,6 +218,11 @@ impl Follower {
                     .to_owned(),
         }
     }
+}
+
+/// Makes the commits that are in the log durable, whoever created them.
+pub(super) fn make_durable(store: &Store, paths: &LogPaths) -> Result<(), LakeError> {
+    Ok(store.sync_folder(Site::Borrowed, paths.folder())?)
 }
 
 /// The numbers of the snapshots there are, ascending; None where their folder is not there.
