@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::place::{Place, Sent, time};
+use crate::place::{Place, Sent, time, wait_until};
 
 const TICKETS: usize = 100;
 
@@ -40,19 +40,6 @@ fn assert_counts(place: &Place, sent: &[Sent]) {
     }
 }
 
-/// The cells of a table's lines.
-fn cells(table: &str) -> Vec<Vec<&str>> {
-    table
-        .lines()
-        .map(|line| {
-            line.split(['|', '│', '┆'])
-                .map(str::trim)
-                .filter(|cell| !cell.is_empty())
-                .collect()
-        })
-        .collect()
-}
-
 #[test]
 fn counts_by_type_and_priority_are_current_in_files_and_on_the_console() {
     let place = Place::new("live-ticket-counts.toml", &["client_tickets"]);
@@ -60,19 +47,28 @@ fn counts_by_type_and_priority_are_current_in_files_and_on_the_console() {
     let mut sent = place.generate(&["client_tickets"], TICKETS, "7", "2h");
     let shown = place.run(&["ingest", "--until-end"]).stdout;
     assert_counts(&place, &sent);
-    let shown = cells(&shown);
+    let shown: Vec<Vec<&str>> = shown
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
     for row in counts(&sent, &["type", "priority"]) {
-        let cells = [
+        let count = row["tickets"].to_string();
+        let cells = vec![
             row["type"].as_str().expect("text"),
             row["priority"].as_str().expect("text"),
-            &row["tickets"].to_string(),
+            &count,
         ];
-        assert!(shown.contains(&cells.to_vec()), "{cells:?} in {shown:?}");
+        assert!(shown.contains(&cells), "{cells:?} in {shown:?}");
     }
 
-    // More tickets, and the files hold the counts of all of them.
+    // Under a running daemon, the files come to hold the counts of what is sent.
+    let daemon = place.start();
     sent.extend(place.generate(&["client_tickets"], TICKETS, "8", "1h"));
-    place.run(&["ingest", "--until-end"]);
+    wait_until("the counts of all tickets", || {
+        let shown = place.rows("output/tickets_by_type_and_priority.json");
+        shown == counts(&sent, &["type", "priority"])
+    });
+    daemon.stop();
     assert_counts(&place, &sent);
     assert_eq!(
         place.names("output"),
@@ -97,8 +93,14 @@ fn every_ticket_is_a_line_of_json_and_totals_are_replaced() {
         "{shown}"
     );
 
+    let daemon = place.start();
     sent.extend(place.generate(&["client_tickets"], TICKETS, "8", "1h"));
-    place.run(&["ingest", "--until-end"]);
+    wait_until("the totals of all tickets", || {
+        let rows = place.rows("output/ticket_totals.json");
+        let shown: u64 = rows.iter().filter_map(|row| row["tickets"].as_u64()).sum();
+        shown == sent.len() as u64
+    });
+    daemon.stop();
     assert_every_ticket(&place, &sent);
     assert_totals(&place, &sent);
     assert_eq!(place.names("output"), ["ticket_totals.json", "tickets.jsonl"]);
