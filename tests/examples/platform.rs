@@ -138,12 +138,15 @@ impl Run {
         let mut unusual = BTreeMap::new();
         for window in self.unusual_windows() {
             let seen = |(at, _): &&(i64, i64)| (window..window + 360).contains(at);
-            let Some(newest) = clicks.keys().filter(seen).map(|(at, _)| *at).max() else {
+            let starts: Vec<i64> = clicks.keys().filter(seen).map(|(at, _)| *at).collect();
+            let (oldest, newest) = (window, window + 350);
+            // Others have begun or ended in a silence.
+            if starts.first() != Some(&oldest) || starts.last() != Some(&newest) {
                 continue;
-            };
+            }
             for item in &items {
                 let count = |at: i64| clicks.get(&(at, *item)).copied().unwrap_or(0);
-                let earlier: Vec<f64> = (window..=newest - 60)
+                let earlier: Vec<f64> = (oldest..=newest - 60)
                     .step_by(10)
                     .map(|at| count(at) as f64)
                     .collect();
@@ -346,6 +349,7 @@ fn assert_unusual_items_are_right(run: &Run) {
     for (key, (clicks, mean, z_score)) in expected {
         let row = shown[&key];
         assert_eq!(number(row, "clicks"), clicks, "{row}");
+        assert_eq!(time(&row["since"]).timestamp(), key.0 + 350, "{row}");
         assert!((float(row, "mean") - mean).abs() < 1e-9, "{mean}: {row}");
         assert!((float(row, "z_score") - z_score).abs() < 1e-9, "{z_score}: {row}");
     }
