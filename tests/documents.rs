@@ -13,9 +13,9 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// README.md and everything in docs/, as (path, text).
+/// README.md, that of the examples, and everything in docs/, as (path, text).
 fn documents() -> Vec<(String, String)> {
-    let mut paths = vec![root().join("README.md")];
+    let mut paths = vec![root().join("README.md"), root().join("config/examples/README.md")];
     markdown_below(&root().join("docs"), &mut paths);
     let texts = paths.into_iter().map(|path| {
         let name = path

@@ -21,7 +21,6 @@ mod terminal;
 mod values;
 mod volume;
 
-use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -172,7 +171,7 @@ fn format(args: &Args) -> Format {
 fn hand_out(report: &Report, format: Format, file: Option<Unfinished>) -> anyhow::Result<()> {
     let text = match format {
         Format::Terminal => {
-            let is_seen = file.is_none() && io::stdout().is_terminal() && output::colour_is_wanted();
+            let is_seen = file.is_none() && output::can_draw();
             if is_seen {
                 return output::draw(terminal::text(report, Paint::Colour));
             }
