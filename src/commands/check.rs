@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat};
 use eventlake_core::config::{
-    Config, EventTimeUnit, Fault, ListenAddress, OnDataLoss, PartitionBy, Place, Start, TopicConfig,
+    AlertConfig, AlertOutput, Config, EventTimeUnit, Fault, ListenAddress, OnDataLoss, OutputConfig,
+    PartitionBy, Place, Start, TopicConfig, ViewConfig, WindowConfig,
 };
 use eventlake_core::schema::EventTime;
 use eventlake_engine::kafka::client::{CONNECT_TIMEOUT, Cluster, connect};
@@ -107,7 +108,7 @@ fn report_text(config: &Config, cluster: Option<&Cluster>, missing: &[&str]) -> 
         table.row(row);
     }
     let lake = &config.lake;
-    let mut text = format!("{table}\n");
+    let mut text = format!("{table}\n{}{}", views(&config.views), alerts(&config.alerts));
     let mut line = |name: &str, value: String| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name:<12} {value}");
@@ -136,6 +137,11 @@ fn report_text(config: &Config, cluster: Option<&Cluster>, missing: &[&str]) -> 
         format!("at most {}", output::bytes(lake.memory_limit_bytes)),
     );
     line("http", listen(config.http.listen));
+    let transformed = config.topics.iter().filter(|topic| topic.transform.is_some());
+    let transformed: Vec<&str> = transformed.map(|topic| topic.name.as_str()).collect();
+    if !transformed.is_empty() {
+        line("transforms", format!("of {}", transformed.join(", ")));
+    }
     if missing.is_empty() {
         text.push_str("\nok\n");
     } else {
@@ -143,6 +149,63 @@ fn report_text(config: &Config, cluster: Option<&Cluster>, missing: &[&str]) -> 
         text.push_str("hint: eventlake topics create\n");
     }
     text
+}
+
+/// A line for each view; nothing where there are none.
+fn views(views: &[ViewConfig]) -> String {
+    if views.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(vec![
+        ("VIEW", Align::Left),
+        ("WINDOW", Align::Left),
+        ("SHOWN", Align::Left),
+        ("OUTPUTS", Align::Left),
+    ]);
+    for view in views {
+        let window = |window: &WindowConfig| {
+            let [size, slide] = [window.size, window.slide].map(output::duration);
+            format!("{size} every {slide}")
+        };
+        let every = |every| format!("every {}", output::duration(every));
+        let outputs: Vec<&str> = view.outputs.iter().map(OutputConfig::kind).collect();
+        table.row(vec![
+            view.name.to_string(),
+            view.window.as_ref().map_or_else(|| "all rows".to_owned(), window),
+            view.every.map_or_else(|| "with each commit".to_owned(), every),
+            outputs.join(", "),
+        ]);
+    }
+    format!("{table}\n")
+}
+
+fn alerts(alerts: &[AlertConfig]) -> String {
+    if alerts.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(vec![
+        ("ALERT", Align::Left),
+        ("VIEW", Align::Left),
+        ("SEVERITY", Align::Left),
+        ("OUTPUTS", Align::Left),
+    ]);
+    for alert in alerts {
+        table.row(vec![
+            alert.name.to_string(),
+            alert.view.to_string(),
+            alert.severity.to_string(),
+            told_in(alert).join(", "),
+        ]);
+    }
+    format!("{table}\n")
+}
+
+fn told_in(alert: &AlertConfig) -> Vec<&'static str> {
+    let kind = |output: &AlertOutput| match output {
+        AlertOutput::Log => "log",
+        AlertOutput::Webhook { .. } => "webhook",
+    };
+    alert.outputs.iter().map(kind).collect()
 }
 
 fn event_time(topic: &TopicConfig) -> String {
@@ -221,6 +284,30 @@ fn report_json(config: &Config, cluster: Option<&Cluster>, missing: &[&str]) -> 
             ListenAddress::At(address) => json!({ "listen": address.to_string() }),
         },
         "topics": topics,
+        "views": config.views.iter().map(view_json).collect::<Vec<_>>(),
+        "alerts": config.alerts.iter().map(alert_json).collect::<Vec<_>>(),
+    })
+}
+
+fn view_json(view: &ViewConfig) -> Value {
+    json!({
+        "name": view.name,
+        "window": view.window.as_ref().map(|window| json!({
+            "size_seconds": window.size.as_secs_f64(),
+            "slide_seconds": window.slide.as_secs_f64(),
+            "lateness_seconds": window.lateness.as_secs_f64(),
+        })),
+        "every_seconds": view.every.map(|every| every.as_secs_f64()),
+        "outputs": view.outputs.iter().map(OutputConfig::kind).collect::<Vec<_>>(),
+    })
+}
+
+fn alert_json(alert: &AlertConfig) -> Value {
+    json!({
+        "name": alert.name,
+        "view": alert.view,
+        "severity": alert.severity.to_string(),
+        "outputs": told_in(alert),
     })
 }
 
@@ -236,6 +323,7 @@ fn topic_json(topic: &TopicConfig, cluster: Option<&Cluster>) -> Value {
         "name": topic.name,
         "table": topic.table,
         "schema": topic.schema_file,
+        "transform": topic.transform.is_some(),
         "fields": fields,
         "event_time": rules.event_time.field(),
         "event_time_unit": match &rules.event_time {

@@ -93,6 +93,32 @@ fn a_file_that_was_there_before_is_kept() {
 }
 
 #[test]
+fn check_tells_what_views_and_alerts_there_are() {
+    let alert = "[[alerts]]\nname = \"much\"\nview = \"total\"\nwhen = \"n > 3\"\n";
+    let stream =
+        Stream::new(&(counting("every = \"5s\"\nwindow = { size = \"60s\", slide = \"10s\" }") + alert));
+    let said = stream.run(&["check"]);
+    let said = String::from_utf8_lossy(&said.stdout);
+    let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let line = |name: &str| {
+        cells(
+            said.lines()
+                .find(|line| line.starts_with(name))
+                .unwrap_or_else(|| panic!("{said}")),
+        )
+    };
+    assert_eq!(
+        line("total "),
+        ["total", "1m", "every", "10s", "every", "5s", "json"]
+    );
+    assert_eq!(line("much "), ["much", "total", "warning", "log"]);
+    let report: serde_json::Value =
+        serde_json::from_slice(&stream.run(&["check", "--json"]).stdout).expect("an object");
+    assert_eq!(report["views"][0]["window"]["slide_seconds"], json!(10.0));
+    assert_eq!(report["alerts"][0]["outputs"], json!(["log"]));
+}
+
+#[test]
 fn check_points_at_what_is_wrong_with_a_view() {
     let cases = [
         ("SELECT itm FROM clicks", "no column itm", "did you mean item?"),
