@@ -16,8 +16,7 @@ pub fn check(name: &str, value: &str) -> Result<(), String> {
         let reason = client_creation_reason(&error);
         let reason = reason.lines().next().unwrap_or_default();
         let reason = reason.strip_prefix(&format!("{name}: ")).unwrap_or(reason);
-        // librdkafka quotes what it does not take.
-        let reason = reason.replace(&format!("\"{value}\""), "(not shown)");
+        let reason = without_quoted(reason, value);
         // Made for a client as a whole, the same hint stands on a line of its own.
         let tls = match !cfg!(feature = "tls") && needs_tls(&reason) {
             true => format!("; hint: {BUILD_WITH_TLS}"),
@@ -25,6 +24,23 @@ pub fn check(name: &str, value: &str) -> Result<(), String> {
         };
         Err(format!("librdkafka refuses it: {reason}{tls}"))
     })
+}
+
+/// librdkafka quotes what it does not take, and cuts a message that becomes too long: of a long value the end is missing then, and
+/// the quote behind it.
+fn without_quoted(reason: &str, value: &str) -> String {
+    const NOT_SHOWN: &str = "(not shown)";
+    let whole = reason.replace(&format!("\"{value}\""), NOT_SHOWN);
+    let cut = whole.match_indices('"').find(|(at, _)| {
+        let rest = &whole[at + 1..];
+        // What was cut in the middle of a character ends with the sign for one that cannot be read.
+        let read = rest.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        !rest.is_empty() && value.starts_with(rest) || !read.is_empty() && value.starts_with(read)
+    });
+    match cut {
+        Some((at, _)) => format!("{}{NOT_SHOWN}", &whole[..at]),
+        None => whole,
+    }
 }
 
 /// librdkafka takes any text for a mechanism, and quotes it in its log: it may be a password in the wrong place. That it was
@@ -57,6 +73,26 @@ mod tests {
             ("sasl.mechanism", "PLAIN"),
         ] {
             assert_eq!(check(name, value), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_longer_than_a_message_is_not_shown_in_part() {
+        for value in [
+            "hunter2".repeat(200),
+            "hünter2".repeat(60),
+            "\u{fffd}".repeat(170) + "hunter2",
+            "hunter2\nhunter3".to_owned(),
+        ] {
+            for name in ["security.protocol", "socket.keepalive.enable"] {
+                let wrong = check(name, &value).expect_err("it is no such value");
+                let is_shown = ["hunter", "hünter", "\u{fffd}"]
+                    .into_iter()
+                    .any(|part| wrong.contains(part));
+                assert!(!is_shown, "{wrong}");
+            }
+            let wrong = check("security.protocol", &value).expect_err("it is no such value");
+            assert!(wrong.contains("Invalid value (not shown)"), "{wrong}");
         }
     }
 
