@@ -16,7 +16,7 @@ pub fn check(name: &str, value: &str) -> Result<(), String> {
         let reason = client_creation_reason(&error);
         let reason = reason.lines().next().unwrap_or_default();
         let reason = reason.strip_prefix(&format!("{name}: ")).unwrap_or(reason);
-        let reason = without_quoted(reason, value);
+        let reason = without_value(reason, name, value);
         // Made for a client as a whole, the same hint stands on a line of its own.
         let tls = match !cfg!(feature = "tls") && needs_tls(&reason) {
             true => format!("; hint: {BUILD_WITH_TLS}"),
@@ -26,21 +26,35 @@ pub fn check(name: &str, value: &str) -> Result<(), String> {
     })
 }
 
-/// librdkafka quotes what it does not take, and cuts a message that becomes too long: of a long value the end is missing then, and
-/// the quote behind it.
-fn without_quoted(reason: &str, value: &str) -> String {
+/// librdkafka quotes what it does not take, whole or by the pieces between commas, or puts it behind a colon; and it cuts a message
+/// that becomes too long, so that of a long value the end is missing and the quote behind it.
+fn without_value(reason: &str, name: &str, value: &str) -> String {
     const NOT_SHOWN: &str = "(not shown)";
-    let whole = reason.replace(&format!("\"{value}\""), NOT_SHOWN);
-    let cut = whole.match_indices('"').find(|(at, _)| {
-        let rest = &whole[at + 1..];
-        // What was cut in the middle of a character ends with the sign for one that cannot be read.
-        let read = rest.trim_end_matches(char::REPLACEMENT_CHARACTER);
-        !rest.is_empty() && value.starts_with(rest) || !read.is_empty() && value.starts_with(read)
+    // What was cut in the middle of a character ends with the sign for one that cannot be read.
+    let is_of_value = |text: &str| {
+        let read = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        !text.is_empty() && value.contains(text) || !read.is_empty() && value.contains(read)
+    };
+    // A value may hold quotes of its own: it goes first, whole or to where the message was cut.
+    let mut reason = reason.replace(&format!("\"{value}\""), NOT_SHOWN);
+    let cut = reason.match_indices('"').find(|(at, _)| {
+        let rest = reason[at + 1..].trim_end_matches(char::REPLACEMENT_CHARACTER);
+        !rest.is_empty() && value.starts_with(rest)
     });
-    match cut {
-        Some((at, _)) => format!("{}{NOT_SHOWN}", &whole[..at]),
-        None => whole,
+    if let Some((at, _)) = cut {
+        reason.replace_range(at.., NOT_SHOWN);
     }
+    let mut shown = String::with_capacity(reason.len());
+    for (number, part) in reason.split('"').enumerate() {
+        let is_quoted = number % 2 == 1;
+        match (is_quoted, part.strip_prefix(": ")) {
+            (true, _) if part != name && is_of_value(part) => shown.push_str(NOT_SHOWN),
+            (true, _) => shown.push_str(&format!("\"{part}\"")),
+            (false, Some(behind)) if is_of_value(behind) => shown.push_str(&format!(": {NOT_SHOWN}")),
+            (false, _) => shown.push_str(part),
+        }
+    }
+    shown
 }
 
 /// librdkafka takes any text for a mechanism, and quotes it in its log: it may be a password in the wrong place. That it was
@@ -83,8 +97,9 @@ mod tests {
             "hünter2".repeat(60),
             "\u{fffd}".repeat(170) + "hunter2",
             "hunter2\nhunter3".to_owned(),
+            "\"hunter2".repeat(200),
         ] {
-            for name in ["security.protocol", "socket.keepalive.enable"] {
+            for name in ["security.protocol", "socket.keepalive.enable", "partitioner"] {
                 let wrong = check(name, &value).expect_err("it is no such value");
                 let is_shown = ["hunter", "hünter", "\u{fffd}"]
                     .into_iter()
@@ -102,6 +117,16 @@ mod tests {
         assert_eq!(
             unknown,
             "librdkafka refuses it: No such configuration property: \"no.such.property\""
+        );
+        let behind = check("partitioner", "hunter2").expect_err("it is no such value");
+        assert!(
+            behind.ends_with("property \"partitioner\": (not shown)"),
+            "{behind}"
+        );
+        let piece = check("debug", "broker,hunter2").expect_err("it is no such value");
+        assert!(
+            piece.contains("(not shown)") && !piece.contains("hunter2"),
+            "{piece}"
         );
         let mechanism = check("sasl.mechanism", "hunter2").expect_err("it is no such value");
         assert!(mechanism.starts_with("expected one of PLAIN, "), "{mechanism}");
