@@ -37,8 +37,13 @@ fn without_value(reason: &str, name: &str, value: &str) -> String {
     };
     // A value may hold quotes of its own: it goes first, whole or to where the message was cut.
     let mut reason = reason.replace(&format!("\"{value}\""), NOT_SHOWN);
-    let cut = reason.match_indices('"').find(|(at, _)| {
-        let rest = reason[at + 1..].trim_end_matches(char::REPLACEMENT_CHARACTER);
+    let behind = format!("\"{name}\": ");
+    let quotes = reason.match_indices('"').map(|(at, _)| (at, at + 1));
+    let colon = reason
+        .find(&behind)
+        .map(|at| (at + behind.len(), at + behind.len()));
+    let cut = colon.into_iter().chain(quotes).find(|(_, begins)| {
+        let rest = reason[*begins..].trim_end_matches(char::REPLACEMENT_CHARACTER);
         !rest.is_empty() && value.starts_with(rest)
     });
     if let Some((at, _)) = cut {
