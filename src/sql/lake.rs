@@ -52,32 +52,23 @@ pub fn columns(transforms: &Transforms, topic: &TopicConfig) -> SchemaRef {
 }
 
 fn table(config: &Config, topic: &TopicConfig, transforms: &Transforms, fold: &Fold, set: FileSet) -> Table {
-    let (root, columns, event_time) = match set {
-        FileSet::Accepted => (
-            &config.lake.data,
-            columns(transforms, topic),
-            topic.rules.event_time.clone(),
-        ),
-        FileSet::Rejected => (&config.lake.rejected, rejected::arrow_schema(), EventTime::Kafka),
-    };
     let files = fold.files().values().filter(|file| file.set == set);
-    Table {
-        set,
-        name: topic.table.clone(),
-        columns_version: schema_version(&columns),
-        columns,
-        event_time,
-        partition_by: topic.partition_by,
-        files: live(root, topic, files),
+    match set {
+        FileSet::Accepted => of_files(&config.lake.data, topic, &columns(transforms, topic), files),
+        FileSet::Rejected => Table {
+            set,
+            event_time: EventTime::Kafka,
+            ..of_files(&config.lake.rejected, topic, &rejected::arrow_schema(), files)
+        },
     }
 }
 
-/// A table with these of its accepted files and no others.
+/// A table of accepted rows with these files below `root` and no others.
 pub fn of_files<'f>(
-    config: &Config,
+    root: &Path,
     topic: &TopicConfig,
     columns: &SchemaRef,
-    files: impl Iterator<Item = &'f File>,
+    files: impl IntoIterator<Item = &'f File>,
 ) -> Table {
     Table {
         set: FileSet::Accepted,
@@ -86,7 +77,7 @@ pub fn of_files<'f>(
         columns_version: schema_version(columns),
         event_time: topic.rules.event_time.clone(),
         partition_by: topic.partition_by,
-        files: live(&config.lake.data, topic, files),
+        files: live(root, topic, files.into_iter()),
     }
 }
 

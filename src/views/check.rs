@@ -1,12 +1,13 @@
 //! What is wrong with a configured view or alert: its SQL, held against the tables and views there will be, and its outputs,
 //! held against its SQL.
 
-use eventlake_core::commit::FileSet;
+use std::path::Path;
+
 use eventlake_core::config::{AlertConfig, Defined, OutputConfig, TopicConfig, ViewConfig, ViewFault};
-use eventlake_engine::ingest::schema_version;
 use eventlake_query::{Condition, Limits, QueryError, Session, Table, View, ViewKind, tables_named};
 
 use super::compiled::{Compiled, compile};
+use crate::sql::lake;
 use crate::transforms;
 
 /// Every fault of a view, each with its place in the SQL where it has one.
@@ -80,17 +81,10 @@ fn limits() -> Limits {
     }
 }
 
+/// The topic's table as it will be, without a file.
 fn table(topic: &TopicConfig) -> Option<Table> {
     let columns = transforms::columns(topic)?;
-    Some(Table {
-        set: FileSet::Accepted,
-        name: topic.table.clone(),
-        columns_version: schema_version(&columns),
-        columns,
-        event_time: topic.rules.event_time.clone(),
-        partition_by: topic.partition_by,
-        files: Vec::new(),
-    })
+    Some(lake::of_files(Path::new(""), topic, &columns, &[]))
 }
 
 /// Why an output cannot show this view.

@@ -9,7 +9,6 @@ use arrow::datatypes::SchemaRef;
 use chrono::Utc;
 use eventlake_core::commit::{File, TimeSpan};
 use eventlake_core::config::{Config, ViewConfig, ViewStart};
-use eventlake_core::names::TopicName;
 use eventlake_engine::lake::{LogPlace, ValidCommit};
 use eventlake_engine::telemetry::{OutputSnapshot, ViewSnapshot, ViewState};
 use eventlake_query::{Groups, QueryError, Session, Span, Table, View, ViewKind};
@@ -22,7 +21,7 @@ use super::output::Covers;
 use super::slot::{Handed, Slot, open_slots, queued};
 use super::state::{Kept, Positions, StateFolder};
 use super::windows;
-use crate::sql::lake;
+use crate::sql::{Halt, lake};
 
 /// Rows that are taken in, or handed to an output, at once: some more, as files are not divided.
 const ROWS_AT_ONCE: u64 = 100_000;
@@ -46,8 +45,6 @@ pub struct LiveView<'c> {
     source: Option<Source>,
     /// Which of the followed topics it reads.
     pub topics: Vec<usize>,
-    /// Their names, in the same order.
-    names: Vec<TopicName>,
     folder: StateFolder,
     form: String,
     /// What is taken in, of each of its topics; one whose beginning is not taken in yet has no place.
@@ -89,10 +86,8 @@ impl<'c> LiveView<'c> {
             Some((kept, groups)) => (Some(kept), groups),
         };
         let shown = kept.as_ref().map(|kept| kept.outputs.clone()).unwrap_or_default();
-        let name = |topic: &usize| around.followed[*topic].topic.name.clone();
         let mut live = LiveView {
             slots: open_slots(around.config, (config, &view), shown)?,
-            names: topics.iter().map(name).collect(),
             config,
             topics,
             folder,
@@ -173,7 +168,7 @@ impl<'c> LiveView<'c> {
                     if slot.shown.place.is_some() {
                         slot.start_over();
                     }
-                    let since = self.since.as_ref().and_then(|since| since.get(&topic));
+                    let since = since_of(&self.since, topic);
                     slot.queue
                         .extend(queued(followed.live(since).cloned().collect(), &followed.place()));
                 }
@@ -197,7 +192,7 @@ impl<'c> LiveView<'c> {
         }
         for topic in self.topics.clone() {
             let followed = &around.followed[topic];
-            let since = self.since.as_ref().and_then(|since| since.get(&topic));
+            let since = since_of(&self.since, topic);
             self.places.remove(&topic);
             self.additions.push_back(Addition {
                 topic,
@@ -236,17 +231,17 @@ impl<'c> LiveView<'c> {
         let mut is_busy = false;
         if is_due && !self.additions.is_empty() {
             match self.take_in(around) {
-                Err(Trouble::Query(QueryError::Gone { path })) => {
+                Err(Halt::Query(QueryError::Gone { path })) => {
                     self.start_over(&format!("{path} was replaced before it was read"), around);
                 }
-                Err(Trouble::Query(error)) => return Err(error.into()),
-                Err(Trouble::Other(error)) => return Err(error),
+                Err(Halt::Query(error)) => return Err(error.into()),
+                Err(Halt::Other(error)) => return Err(error),
                 Ok(()) => {}
             }
             is_busy = !self.additions.is_empty();
         }
         if !self.is_kept {
-            self.keep()?;
+            self.keep(around)?;
         }
         if !is_busy {
             if is_due && let Some(every) = self.config.every {
@@ -289,7 +284,7 @@ impl<'c> LiveView<'c> {
     }
 
     /// Takes in some of what was committed.
-    fn take_in(&mut self, around: &mut Around<'_, 'c>) -> Result<(), Trouble> {
+    fn take_in(&mut self, around: &mut Around<'_, 'c>) -> Result<(), Halt> {
         let count = self.fitting(ROWS_AT_ONCE);
         match self.view.kind() {
             ViewKind::Running => self.add_to_groups(count, around)?,
@@ -324,7 +319,7 @@ impl<'c> LiveView<'c> {
         self.additions.iter().take_while(fits).count().max(1)
     }
 
-    fn add_to_groups(&mut self, count: usize, around: &mut Around<'_, 'c>) -> Result<(), Trouble> {
+    fn add_to_groups(&mut self, count: usize, around: &mut Around<'_, 'c>) -> Result<(), Halt> {
         let additions: Vec<&Addition> = self.additions.iter().take(count).collect();
         if additions.iter().all(|addition| addition.files.is_empty()) {
             return Ok(());
@@ -336,7 +331,7 @@ impl<'c> LiveView<'c> {
         around.session.show(tables);
         let groups = around.session.add_rows(&self.view, &self.groups)?;
         if groups.count() > self.config.groups_max {
-            return Err(Trouble::Other(anyhow::anyhow!(
+            return Err(Halt::Other(anyhow::anyhow!(
                 "it has {} groups, and max_groups is {}\nhint: raise views.max_groups, or group by fewer columns",
                 groups.count(),
                 self.config.groups_max
@@ -347,7 +342,7 @@ impl<'c> LiveView<'c> {
     }
 
     /// Lets the event times of what was committed count.
-    fn pass_time(&mut self, count: usize, around: &mut Around<'_, 'c>) -> Result<(), Trouble> {
+    fn pass_time(&mut self, count: usize, around: &mut Around<'_, 'c>) -> Result<(), Halt> {
         let grid = self.grid();
         let idle = windows::idle_micros(around.config.lake.roll_interval);
         let names: Vec<String> = self
@@ -364,12 +359,8 @@ impl<'c> LiveView<'c> {
             let times = if is_first {
                 windows::newest_times(&addition.files)
             } else {
-                let table = lake::of_files(
-                    around.config,
-                    topic,
-                    &around.columns[addition.topic],
-                    addition.files.iter(),
-                );
+                let data = &around.config.lake.data;
+                let table = lake::of_files(data, topic, &around.columns[addition.topic], &addition.files);
                 around.session.show(vec![table]);
                 around.session.times_of(&topic.table, &topic.rules.event_time)?
             };
@@ -485,8 +476,7 @@ impl<'c> LiveView<'c> {
 
     fn windows_for(&mut self, slot: usize, around: &mut Around<'_, 'c>) -> anyhow::Result<Due> {
         let grid = self.grid();
-        let since = |topic: usize| self.since.as_ref().and_then(|since| since.get(&topic));
-        let live = |topic: usize| around.followed[topic].live(since(topic));
+        let live = |topic: usize| around.followed[topic].live(since_of(&self.since, topic));
         let times: Vec<TimeSpan> = self
             .topics
             .iter()
@@ -553,8 +543,7 @@ impl<'c> LiveView<'c> {
     /// Its tables, each with the files that can hold rows of this time.
     fn tables_within(&self, span: Span, around: &Around<'_, 'c>) -> Vec<Table> {
         self.tables(around, |topic| {
-            let since = self.since.as_ref().and_then(|since| since.get(&topic));
-            let live = around.followed[topic].live(since);
+            let live = around.followed[topic].live(since_of(&self.since, topic));
             live.filter(|file| windows::overlaps(file, span))
                 .cloned()
                 .collect()
@@ -565,27 +554,32 @@ impl<'c> LiveView<'c> {
     fn tables(&self, around: &Around<'_, 'c>, files: impl Fn(usize) -> Vec<File>) -> Vec<Table> {
         let table = |topic: &usize| {
             let of = around.followed[*topic].topic;
-            lake::of_files(around.config, of, &around.columns[*topic], files(*topic).iter())
+            lake::of_files(
+                &around.config.lake.data,
+                of,
+                &around.columns[*topic],
+                &files(*topic),
+            )
         };
         self.topics.iter().map(table).collect()
     }
 
-    fn keep(&mut self) -> anyhow::Result<()> {
+    fn keep(&mut self, around: &Around<'_, 'c>) -> anyhow::Result<()> {
         if self.places.len() < self.topics.len() {
             return Ok(()); // not before its beginning is taken in as a whole
         }
-        let named = || self.topics.iter().zip(&self.names);
-        let since = self.since.as_ref();
+        let name = |topic: &usize| around.followed[*topic].topic.name.clone();
+        let since = |since: &BTreeMap<usize, Positions>| {
+            let named = since.iter();
+            named.map(|(topic, since)| (name(topic), since.clone())).collect()
+        };
+        let places = self.places.iter();
         let kept = Kept {
             form: self.form.clone(),
-            places: named()
-                .map(|(topic, name)| (name.clone(), self.places[topic].clone()))
+            places: places
+                .map(|(topic, place)| (name(topic), place.clone()))
                 .collect(),
-            since: since.map(|since| {
-                named()
-                    .map(|(topic, name)| (name.clone(), since[topic].clone()))
-                    .collect()
-            }),
+            since: self.since.as_ref().map(since),
             as_of: self.as_of,
             clock: self.clock.clone(),
             outputs: self
@@ -633,14 +627,7 @@ struct Due {
     handed: Handed,
 }
 
-/// Why nothing could be taken in.
-enum Trouble {
-    Query(QueryError),
-    Other(anyhow::Error),
-}
-
-impl From<QueryError> for Trouble {
-    fn from(error: QueryError) -> Trouble {
-        Trouble::Query(error)
-    }
+/// Where a view that does not look at what was there before begins in a topic.
+fn since_of(since: &Option<BTreeMap<usize, Positions>>, topic: usize) -> Option<&Positions> {
+    since.as_ref()?.get(&topic)
 }

@@ -16,6 +16,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, SecondsFormat};
 use eventlake_core::config::OutputConfig;
 use eventlake_core::names::ViewName;
 use eventlake_query::Format;
@@ -76,6 +77,12 @@ pub fn open(config: &OutputConfig) -> Box<dyn Output> {
         }
         OutputConfig::Webhook { url, secret } => Box::new(webhook::Webhook::new(url.clone(), secret.clone())),
     }
+}
+
+/// A time in microseconds since 1970, as rows have it.
+fn iso(micros: i64) -> String {
+    let time = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 fn create_folder_of(path: &Path) -> anyhow::Result<()> {

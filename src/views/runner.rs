@@ -222,9 +222,7 @@ fn open<'c>(config: &'c ViewConfig, around: &mut Around<'_, 'c>) -> anyhow::Resu
     let tables = || {
         let tables = around.followed.iter().zip(around.columns);
         tables
-            .map(|(followed, columns)| {
-                lake::of_files(around.config, followed.topic, columns, std::iter::empty())
-            })
+            .map(|(followed, columns)| lake::of_files(&around.config.lake.data, followed.topic, columns, &[]))
             .collect()
     };
     let compiled = compile(around.session, config, &around.config.views, tables);

@@ -4,8 +4,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/daemon.rs"]
+mod daemon;
 mod parquet;
 mod place;
 mod platform;
+#[path = "../support/post.rs"]
+mod post;
 mod receiver;
 mod tickets;
+#[path = "../support/wait.rs"]
+mod wait;

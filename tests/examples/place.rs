@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use eventlake_engine::kafka::builtin::BuiltinBroker;
@@ -11,6 +11,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
 
+use crate::daemon::Daemon;
 use crate::support::without_settings;
 
 pub const PARTITIONS: i32 = 4;
@@ -56,9 +57,6 @@ impl Sent {
         time(&self.event[field])
     }
 }
-
-/// Ended at the latest with its test.
-pub struct Daemon(Child);
 
 /// What a command that succeeded said.
 pub struct Said {
@@ -128,9 +126,7 @@ impl Place {
 
     /// Starts the daemon on the example.
     pub fn start(&self) -> Daemon {
-        let mut command = self.command(&["ingest"]);
-        let daemon = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Daemon(daemon.expect("the program starts"))
+        Daemon::of(self.command(&["ingest"]))
     }
 
     /// `eventlake check` finds nothing, and no variable looks like a setting and is none.
@@ -206,31 +202,6 @@ impl Place {
             .collect();
         names.sort();
         names
-    }
-}
-
-impl Daemon {
-    /// Asks it to stop, and waits until it has.
-    pub fn stop(mut self) {
-        let process = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("asked to stop");
-        assert!(self.0.wait().expect("it ends").success());
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Waits until it holds.
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "still not: {what}");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::place::{Place, Sent, time, wait_until};
+use crate::place::{Place, Sent, time};
+use crate::wait::wait_until;
 
 const TICKETS: usize = 100;
 

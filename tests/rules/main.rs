@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests")]
 
+#[path = "../support/daemon.rs"]
+mod daemon;
 mod replay;
 #[path = "../support/mod.rs"]
 mod support;

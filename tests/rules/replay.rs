@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::workspace::{Daemon, MENDED, Workspace};
+use crate::workspace::{MENDED, Workspace};
 
 #[test]
 fn after_a_schema_is_mended_what_was_refused_lands_once() {
@@ -77,7 +77,7 @@ fn a_replay_beside_a_running_daemon_is_exact() {
     let mut workspace = Workspace::new();
     workspace.send(400);
     workspace.run(&["ingest", "--until-end"]);
-    let mut daemon = Daemon::start(&workspace);
+    let mut daemon = workspace.start();
     workspace.set_schema(MENDED);
     for _ in 0..5 {
         workspace.send(100);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::workspace::{Daemon, MENDED, Workspace, parquet_below};
+use crate::workspace::{MENDED, Workspace, parquet_below};
 
 /// Fails where seven divides; lets through what three does not.
 const SETTINGS: &str = "transform.select = \"* EXCLUDE (note), note || '-' || CAST(n AS VARCHAR) AS label, 100 / (n % 7) AS share\"\n\
@@ -93,7 +93,7 @@ fn every_offset_is_a_row_or_accounted_for_after_kills() {
     for _ in 0..4 {
         let log = workspace.folder.path().join("checkpoints/numbers");
         let before = if log.exists() { workspace.commits() } else { 0 };
-        let mut daemon = Daemon::start(&workspace);
+        let mut daemon = workspace.start();
         let deadline = Instant::now() + Duration::from_secs(60);
         while !log.exists() || workspace.commits() < before + 2 {
             assert!(Instant::now() < deadline, "nothing is committed");

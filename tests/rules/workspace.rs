@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use arrow::array::AsArray as _;
@@ -14,6 +14,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
 
+use crate::daemon::Daemon;
 use crate::support::without_settings;
 
 pub const STRICT: &str =
@@ -89,6 +90,11 @@ impl Workspace {
         command
     }
 
+    /// Starts the daemon.
+    pub fn start(&self) -> Daemon {
+        Daemon::of(self.command(&["ingest"]))
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Output {
         let output = self.command(arguments).output().expect("the program starts");
         let said = String::from_utf8_lossy(&output.stderr);
@@ -155,29 +161,4 @@ pub fn parquet_below(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
-}
-
-/// Ended at the latest with its test.
-pub struct Daemon(pub Child);
-
-impl Daemon {
-    pub fn start(workspace: &Workspace) -> Daemon {
-        let mut command = workspace.command(&["ingest"]);
-        let daemon = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Daemon(daemon.expect("the program starts"))
-    }
-
-    /// Asks it to stop, and waits until it has.
-    pub fn stop(mut self) {
-        let process = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("asked to stop");
-        assert!(self.0.wait().expect("it ends").success());
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

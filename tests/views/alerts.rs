@@ -1,16 +1,15 @@
 //! Alerts as a receiver gets them: each once for a key and window, repeats after a kill known by their key.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use crate::stream::{Daemon, Stream, wait_until};
-
-/// One post: its idempotency key and its body.
-type Post = (String, Value);
+use crate::post::Post;
+use crate::stream::Stream;
+use crate::wait::wait_until;
 
 /// Takes every post, one request a connection.
 fn receiver() -> (String, Arc<Mutex<Vec<Post>>>) {
@@ -20,32 +19,12 @@ fn receiver() -> (String, Arc<Mutex<Vec<Post>>>) {
     let taken = Arc::clone(&posts);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.expect("a client");
-            let mut reader = BufReader::new(stream.try_clone().expect("a reader"));
-            let (mut length, mut key) = (0, String::new());
-            loop {
-                let mut line = String::new();
-                // Who was killed in the midst of a request has told nothing.
-                if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                    break;
-                }
-                let line = line.trim_end().to_ascii_lowercase();
-                if line.is_empty() {
-                    break;
-                }
-                if let Some(value) = line.strip_prefix("content-length: ") {
-                    length = value.parse().expect("a number");
-                }
-                if let Some(value) = line.strip_prefix("idempotency-key: ") {
-                    value.clone_into(&mut key);
-                }
+            let stream = stream.expect("a client");
+            // Who was killed in the midst of a request has told nothing.
+            if let Some(post) = Post::take(&stream) {
+                taken.lock().expect("held shortly").push(post);
             }
-            let mut body = vec![0; length];
-            if length > 0 && reader.read_exact(&mut body).is_ok() {
-                let body = serde_json::from_slice(&body).expect("JSON");
-                taken.lock().expect("held shortly").push((key, body));
-            }
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
         }
     });
     (format!("http://{address}/alerts"), posts)
@@ -79,14 +58,14 @@ fn each_window_is_told_once_and_a_repeat_after_a_kill_is_known() {
     stream.some_are_late = false;
     stream.send(300);
     for kill in 0..8 {
-        let daemon = Daemon::start(&stream);
+        let daemon = stream.start();
         let before = stream.commits();
         wait_until("a commit", || {
             stream.send(20);
             stream.commits() > before
         });
         std::thread::sleep(std::time::Duration::from_millis(kill * 97 % 500));
-        daemon.kill();
+        drop(daemon); // killed
     }
     stream.send(200);
     let said = stream.ingest();
@@ -115,9 +94,11 @@ fn each_window_is_told_once_and_a_repeat_after_a_kill_is_known() {
     assert!(expected.len() > 20, "a test of nothing: {expected:?}");
 
     let posts = posts.lock().expect("held shortly");
-    let mut by_key: BTreeMap<&str, &Value> = BTreeMap::new();
+    let mut by_key: BTreeMap<&str, Value> = BTreeMap::new();
     let mut told = BTreeSet::new();
-    for (key, said) in posts.iter() {
+    for post in posts.iter() {
+        let key = post.header("idempotency-key").expect("a key");
+        let said = post.json();
         let (alert, status) = (said["alert"].as_str(), said["status"].as_str());
         assert_eq!((alert, status), (Some("busy"), Some("firing")), "{said}");
         let time = said["window_start"].as_str().expect("a window");
@@ -126,7 +107,7 @@ fn each_window_is_told_once_and_a_repeat_after_a_kill_is_known() {
             .timestamp();
         let item = said["key"]["item"].as_str().expect("an item").to_owned();
         let n = said["row"]["n"].as_u64().expect("a count");
-        if let Some(before) = by_key.insert(key, said) {
+        if let Some(before) = by_key.insert(key, said.clone()) {
             assert_eq!(
                 (&before["key"], &before["window_start"]),
                 (&said["key"], &said["window_start"])

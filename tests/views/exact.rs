@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::stream::{Daemon, Sent, Stream, wait_until};
+use crate::daemon::Daemon;
+use crate::stream::{Sent, Stream};
+use crate::wait::wait_until;
 
 const VIEWS: &str = r#"
 [[views]]
@@ -49,7 +51,7 @@ fn views_are_exact_after_kills_at_any_moment() {
     let mut stream = Stream::new(VIEWS);
     stream.send(400);
     for kill in 0..kills() {
-        let daemon = Daemon::start(&stream);
+        let daemon = stream.start();
         // At other moments each time: before the first commit, and up to some after it.
         let before = stream.commits();
         if kill % 4 > 0 {
@@ -61,7 +63,7 @@ fn views_are_exact_after_kills_at_any_moment() {
         } else {
             std::thread::sleep(std::time::Duration::from_millis(kill * 53 % 500));
         }
-        daemon.kill();
+        drop(daemon); // killed
     }
     stream.send(300);
     stream.ingest();
@@ -79,15 +81,15 @@ fn views_are_exact_after_kills_at_any_moment() {
 fn views_of_three_writers_are_as_exact_as_of_one() {
     let mut stream = Stream::new(VIEWS);
     stream.send(300);
-    let mut daemons: Vec<Daemon> = (0..3).map(|_| Daemon::start(&stream)).collect();
+    let mut daemons: Vec<Daemon> = (0..3).map(|_| stream.start()).collect();
     for _ in 0..4 {
         let before = stream.commits();
         wait_until("several commits", || {
             stream.send(5);
             stream.commits() > before + 4
         });
-        daemons.remove(0).kill();
-        daemons.push(Daemon::start(&stream));
+        drop(daemons.remove(0)); // killed
+        daemons.push(stream.start());
     }
     for daemon in daemons {
         daemon.stop();

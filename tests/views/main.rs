@@ -5,6 +5,12 @@
 mod support;
 
 mod alerts;
+#[path = "../support/daemon.rs"]
+mod daemon;
 mod exact;
+#[path = "../support/post.rs"]
+mod post;
 mod settings;
 mod stream;
+#[path = "../support/wait.rs"]
+mod wait;

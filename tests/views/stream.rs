@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use eventlake_engine::kafka::builtin::BuiltinBroker;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
 
+use crate::daemon::Daemon;
 use crate::support::without_settings;
 
 const SCHEMA: &str = r#"{"type":"object","required":["n","user","item","at"],"properties":{
@@ -126,6 +127,11 @@ impl Stream {
         output
     }
 
+    /// Starts a daemon.
+    pub fn start(&self) -> Daemon {
+        Daemon::of(self.command(&["ingest"]))
+    }
+
     /// Takes in all that was sent.
     pub fn ingest(&self) -> String {
         let output = self.run(&["ingest", "--until-end"]);
@@ -162,43 +168,4 @@ impl Stream {
 fn objects(text: &str) -> Vec<Value> {
     let object = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     text.lines().map(object).collect()
-}
-
-/// Ended at the latest with its test.
-pub struct Daemon(pub Child);
-
-impl Daemon {
-    pub fn start(stream: &Stream) -> Daemon {
-        let mut command = stream.command(&["ingest"]);
-        let daemon = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Daemon(daemon.expect("the program starts"))
-    }
-
-    pub fn kill(mut self) {
-        self.0.kill().expect("killed");
-        self.0.wait().expect("gone");
-    }
-
-    /// Asks it to stop, and waits until it has.
-    pub fn stop(mut self) {
-        let process = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("asked to stop");
-        assert!(self.0.wait().expect("it ends").success());
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Waits until it holds.
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "still not: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -235,7 +235,7 @@ impl Known {
 
 impl Inner {
     /// A statement to what it means, with every fault of the SQL found here.
-    async fn plan(
+    pub async fn plan(
         &self,
         statement: Statement,
         sql: &str,

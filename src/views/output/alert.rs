@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail};
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::Utc;
 use eventlake_core::config::{AlertConfig, AlertOutput, Severity, WebhookFormat};
 use eventlake_query::{Condition, Format, Writer};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::post::{Letter, Post, hex};
-use super::{Covers, Emission, Mark, Output};
+use super::{Covers, Emission, Mark, Output, iso};
 use crate::cli::visible;
 
 /// Keys that an alert may be raised for at a time: what holds of more says nothing of any.
@@ -362,9 +362,4 @@ fn object(row: &RecordBatch) -> anyhow::Result<Value> {
     let mut bytes = writer.write(row)?;
     bytes.extend(writer.finish()?);
     Ok(serde_json::from_slice(&bytes)?)
-}
-
-fn iso(micros: i64) -> String {
-    let time = DateTime::from_timestamp_micros(micros).unwrap_or_default();
-    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -5,13 +5,12 @@ mod tests;
 
 use anyhow::Context as _;
 use arrow::array::RecordBatch;
-use chrono::{DateTime, SecondsFormat};
 use eventlake_core::config::Secret;
 use eventlake_query::{Format, Writer};
 use sha2::{Digest as _, Sha256};
 
 use super::post::{Letter, Post, hex};
-use super::{Covers, Emission, Mark, Output};
+use super::{Covers, Emission, Mark, Output, iso};
 
 /// Rows of one request.
 const ROWS_MAX: usize = 1000;
@@ -114,10 +113,4 @@ fn body(
     body.extend(rows.iter().map(|byte| if *byte == b'\n' { b',' } else { *byte }));
     body.extend_from_slice(b"]}");
     Ok(body)
-}
-
-/// A time in microseconds since 1970, as rows have it.
-fn iso(micros: i64) -> String {
-    let time = DateTime::from_timestamp_micros(micros).unwrap_or_default();
-    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

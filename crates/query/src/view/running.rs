@@ -125,10 +125,19 @@ impl Session {
         })
     }
 
+    /// What a view's SQL means over the tables shown.
     async fn planned(&self, view: &View) -> Result<LogicalPlan, QueryError> {
         let statement = statement::parse(&view.sql)?;
-        let logical = self.inner().logical(statement, &view.sql, self.tables()).await?;
-        self.inner().optimize(logical, &view.sql)
+        self.inner().plan(statement, &view.sql, self.tables()).await
+    }
+
+    /// All rows of a query over the tables shown.
+    pub(super) fn rows_by(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
+        let inner = self.inner();
+        self.block_on(async {
+            let plan = inner.plan(statement::parse(sql)?, sql, self.tables()).await?;
+            inner.collect(plan).await
+        })
     }
 }
 

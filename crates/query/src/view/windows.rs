@@ -14,7 +14,6 @@ use crate::error::QueryError;
 use crate::fault::quoted;
 use crate::lake::Table;
 use crate::session::Session;
-use crate::statement;
 
 /// When the window begins, inclusive.
 pub const WINDOW_START: &str = "window_start";
@@ -77,13 +76,7 @@ impl Session {
     }
 
     fn window_shown(&self, view: &View, span: Span) -> Result<Vec<RecordBatch>, QueryError> {
-        let inner = self.inner();
-        let batches = self.block_on(async {
-            let statement = statement::parse(&view.sql)?;
-            let logical = inner.logical(statement, &view.sql, self.tables()).await?;
-            let optimized = inner.optimize(logical, &view.sql)?;
-            inner.collect(optimized).await
-        })?;
+        let batches = self.rows_by(&view.sql)?;
         let columns = running::loosened(&view.columns);
         batches
             .into_iter()
@@ -111,13 +104,7 @@ impl Session {
             quoted(column),
             quoted(table.as_str())
         );
-        let inner = self.inner();
-        let batches = self.block_on(async {
-            let logical = inner
-                .logical(statement::parse(&sql)?, &sql, self.tables())
-                .await?;
-            inner.collect(inner.optimize(logical, &sql)?).await
-        })?;
+        let batches = self.rows_by(&sql)?;
         let mut times = EventTimes::new();
         for batch in batches {
             let failed = |error: arrow::error::ArrowError| QueryError::Failed(error.to_string());

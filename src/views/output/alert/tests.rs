@@ -11,7 +11,7 @@ use eventlake_core::config::{Secret, SqlText};
 use eventlake_core::names::{AlertName, ViewName};
 
 use super::super::post::agent;
-use super::super::receiver::{Request, answer, receiver};
+use super::super::receiver::{Post, answer, receiver};
 use super::*;
 
 /// Every test has a clock of its own thread, in seconds.
@@ -52,7 +52,7 @@ fn columns(by_window: bool) -> SchemaRef {
 /// An alert, and the receiver it tells: of all its answers, those that are not "200 OK" come first.
 struct Case {
     alert: Alert,
-    requests: Receiver<Request>,
+    requests: Receiver<Post>,
     by_window: bool,
     mark: Mark,
 }

@@ -9,6 +9,7 @@ use arrow::array::{
     ArrayRef, BinaryArray, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::DateTime;
 use eventlake_core::names::ViewName;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,7 +17,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
 use super::super::post::{Limits, TOLD_CHARS, agent, retry_after};
-use super::super::receiver::{Request, answer, receiver, request_of};
+use super::super::receiver::{Post, answer, receiver};
 use super::*;
 
 /// Limits short enough for a test, and long enough for a busy machine.
@@ -139,7 +140,7 @@ fn many_rows_come_in_parts_each_with_a_key_of_its_own() {
     let (address, requests) = receiver(&[&taken, &taken, &taken]);
     let mut webhook = webhook(format!("http://{address}"), None, SHORT);
     emit(&mut webhook, &[rows(999), rows(1500)], Covers::NewRows).expect("taken");
-    let requests: Vec<Request> = requests.iter().take(3).collect();
+    let requests: Vec<Post> = requests.iter().take(3).collect();
     let counts = requests
         .iter()
         .map(|request| request.json()["rows"].as_array().expect("rows").len());
@@ -165,7 +166,7 @@ fn a_busy_receiver_gets_the_same_request_again_when_it_says() {
     let began = Instant::now();
     emit(&mut webhook, &[rows(3)], Covers::Everything).expect("taken at last");
     assert!(began.elapsed() >= Duration::from_secs(1), "it came back too soon");
-    let requests: Vec<Request> = requests.iter().take(3).collect();
+    let requests: Vec<Post> = requests.iter().take(3).collect();
     for again in &requests[1..] {
         assert_eq!(again.body, requests[0].body);
         for name in ["idempotency-key", "x-eventlake-signature"] {
@@ -296,7 +297,7 @@ fn receiver_with_tls() -> (String, CertificateDer<'static>) {
         // A client that does not trust the certificate goes away.
         if connection.complete_io(&mut stream).is_ok() {
             let mut stream = StreamOwned::new(connection, stream);
-            request_of(&mut stream);
+            Post::take(&mut stream).expect("a whole request");
             let answer = answer("200 OK", "", "");
             stream.write_all(answer.as_bytes()).expect("an answer");
         }
