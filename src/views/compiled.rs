@@ -1,6 +1,7 @@
 //! From a configured view to one that can be worked out: over tables, or over the windows of another view.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use eventlake_core::config::ViewConfig;
@@ -21,7 +22,7 @@ pub struct Source {
     pub view: View,
     pub grid: Grid,
     /// The rows of its windows, by when each begins.
-    pub known: BTreeMap<i64, Vec<RecordBatch>>,
+    pub known: BTreeMap<i64, Arc<[RecordBatch]>>,
 }
 
 /// Compiles a view over these tables, or over one of all the configured views.

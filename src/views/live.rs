@@ -20,6 +20,7 @@ use super::outlet::Job;
 use super::output::Covers;
 use super::slot::{Handed, Slot, open_slots, queued};
 use super::state::{Kept, Positions, StateFolder};
+use super::window_cache::WindowCache;
 use super::windows;
 use crate::sql::{Halt, lake};
 
@@ -33,6 +34,7 @@ pub struct Around<'r, 'c> {
     /// Of each followed topic, the columns of its table.
     pub columns: &'r [SchemaRef],
     pub session: &'r mut Session,
+    pub windows: &'r mut WindowCache,
     pub now: Instant,
     /// The last steps: nothing is put off.
     pub is_ending: bool,
@@ -226,32 +228,53 @@ impl<'c> LiveView<'c> {
     /// # Errors
     /// When a file cannot be read or the SQL fails; nothing is lost, and the next step tries again.
     pub fn step(&mut self, around: &mut Around<'_, 'c>) -> anyhow::Result<bool> {
+        match self.move_on(around) {
+            Ok(is_busy) => Ok(is_busy),
+            Err(Halt::Query(QueryError::Gone { path })) if !self.is_live(&path, around) => {
+                self.start_over(&format!("{path} was replaced before it was read"), around);
+                Ok(true)
+            }
+            Err(Halt::Query(error)) => Err(error.into()),
+            Err(Halt::Other(error)) => Err(error),
+        }
+    }
+
+    fn move_on(&mut self, around: &mut Around<'_, 'c>) -> Result<bool, Halt> {
         self.collect_answers(around.now);
         let is_due = around.is_ending || self.due <= around.now;
         let mut is_busy = false;
         if is_due && !self.additions.is_empty() {
-            match self.take_in(around) {
-                Err(Halt::Query(QueryError::Gone { path })) => {
-                    self.start_over(&format!("{path} was replaced before it was read"), around);
-                }
-                Err(Halt::Query(error)) => return Err(error.into()),
-                Err(Halt::Other(error)) => return Err(error),
-                Ok(()) => {}
-            }
+            self.take_in(around)?;
             is_busy = !self.additions.is_empty();
         }
         if !self.is_kept {
             self.keep(around)?;
         }
-        if !is_busy {
-            if is_due && let Some(every) = self.config.every {
-                self.due = around.now + every;
-            }
-            for slot in 0..self.slots.len() {
-                self.serve(slot, around)?;
+        if is_busy {
+            return Ok(true);
+        }
+        if is_due && let Some(every) = self.config.every {
+            self.due = around.now + every;
+        }
+        for slot in 0..self.slots.len() {
+            match self.serve(slot, around) {
+                // Windows are of the files that are live, and the next step knows which are now.
+                Err(Halt::Query(QueryError::Gone { path }))
+                    if self.view.kind() == ViewKind::Windows && !self.is_live(&path, around) =>
+                {
+                    return Ok(false);
+                }
+                served => served?,
             }
         }
-        Ok(is_busy)
+        Ok(false)
+    }
+
+    /// Whether there is a live file of this path.
+    fn is_live(&self, path: &str, around: &Around<'_, 'c>) -> bool {
+        let live = self.topics.iter().flat_map(|topic| around.followed[*topic].live(None));
+        live.map(|file| around.config.lake.data.join(file.path.as_str()))
+            .any(|live| live.display().to_string() == path)
     }
 
     /// Whether everything committed is taken in and shown, or cannot be at present.
@@ -392,7 +415,7 @@ impl<'c> LiveView<'c> {
     }
 
     /// Hands an output what it has yet to show, where it is free.
-    fn serve(&mut self, slot: usize, around: &mut Around<'_, 'c>) -> anyhow::Result<()> {
+    fn serve(&mut self, slot: usize, around: &mut Around<'_, 'c>) -> Result<(), Halt> {
         if !self.slots[slot].outlet.is_free(around.now) || !self.is_behind(&self.slots[slot]) {
             return Ok(());
         }
@@ -431,7 +454,7 @@ impl<'c> LiveView<'c> {
         logs.join("+").into()
     }
 
-    fn whole(&mut self, around: &mut Around<'_, 'c>) -> anyhow::Result<Due> {
+    fn whole(&mut self, around: &mut Around<'_, 'c>) -> Result<Due, Halt> {
         if self.whole.is_none() {
             let tables = self.tables(around, |_| Vec::new());
             around.session.show(tables);
@@ -445,7 +468,7 @@ impl<'c> LiveView<'c> {
         })
     }
 
-    fn files_for(&mut self, slot: usize, around: &mut Around<'_, 'c>) -> anyhow::Result<Due> {
+    fn files_for(&mut self, slot: usize, around: &mut Around<'_, 'c>) -> Result<Due, Halt> {
         let mut rows_queued = 0;
         let mut files: BTreeMap<i64, Vec<File>> = BTreeMap::new();
         let mut count = 0;
@@ -474,7 +497,7 @@ impl<'c> LiveView<'c> {
         })
     }
 
-    fn windows_for(&mut self, slot: usize, around: &mut Around<'_, 'c>) -> anyhow::Result<Due> {
+    fn windows_for(&mut self, slot: usize, around: &mut Around<'_, 'c>) -> Result<Due, Halt> {
         let grid = self.grid();
         let live = |topic: usize| around.followed[topic].live(since_of(&self.since, topic));
         let times: Vec<TimeSpan> = self
@@ -486,10 +509,7 @@ impl<'c> LiveView<'c> {
         let shown = &self.slots[slot].shown;
         let wanted = windows::wanted(shown, &self.clock, grid, &times, is_one_row);
         let starts: Vec<i64> = wanted.changed.iter().chain(&wanted.closed).copied().collect();
-        let mut rows: Vec<RecordBatch> = Vec::new();
-        for start in &starts {
-            rows.extend(self.window(*start, around)?);
-        }
+        let rows = self.rows_of_windows(&starts, around)?;
         Ok(Due {
             rows: rows.into(),
             covers: Covers::Windows,
@@ -502,52 +522,69 @@ impl<'c> LiveView<'c> {
         })
     }
 
-    /// The rows of one window.
-    fn window(&mut self, start: i64, around: &mut Around<'_, 'c>) -> anyhow::Result<Vec<RecordBatch>> {
+    /// The rows of the windows that begin at these times.
+    fn rows_of_windows(
+        &mut self,
+        starts: &[i64],
+        around: &mut Around<'_, 'c>,
+    ) -> Result<Vec<RecordBatch>, Halt> {
         let own = Grid::new(self.config.window.as_ref().expect("a view of windows has one"));
-        let span = own.span(start);
+        let spans: Vec<Span> = starts.iter().map(|start| own.span(*start)).collect();
         let Some(mut source) = self.source.take() else {
-            let tables = self.tables_within(span, around);
-            return Ok(around.session.window_of(&self.view, span, tables)?);
+            let rows = self.windows(&self.view, &spans, around)?;
+            return Ok(rows.iter().flat_map(|rows| rows.iter().cloned()).collect());
         };
-        let rows = self.window_of_windows(span, &mut source, around);
+        let rows = self.rows_over_windows(&spans, &mut source, around);
         self.source = Some(source);
         rows
     }
 
-    fn window_of_windows(
+    fn rows_over_windows(
         &self,
-        span: Span,
+        spans: &[Span],
         source: &mut Source,
         around: &mut Around<'_, 'c>,
-    ) -> anyhow::Result<Vec<RecordBatch>> {
+    ) -> Result<Vec<RecordBatch>, Halt> {
         // What lies before the first window of all that are worked out in a row is not asked for again.
-        source.known = source.known.split_off(&span.from);
-        let mut below = Vec::new();
-        for start in source.grid.starting_within(span) {
-            if let Some(known) = source.known.get(&start) {
-                below.extend(known.iter().cloned());
-                continue;
-            }
-            let tables = self.tables_within(source.grid.span(start), around);
-            let rows = around
-                .session
-                .window_of(&source.view, source.grid.span(start), tables)?;
-            below.extend(rows.iter().cloned());
-            source.known.insert(start, rows);
+        if let Some(first) = spans.iter().map(|span| span.from).min() {
+            source.known = source.known.split_off(&first);
         }
-        let session = &mut around.session;
-        Ok(session.window_of_windows(&self.view, span, &source.name, (&source.view, below))?)
+        let below = |span: &Span| source.grid.starting_within(*span);
+        let wanted: BTreeSet<i64> = spans.iter().flat_map(below).collect();
+        let missing: Vec<i64> = wanted
+            .into_iter()
+            .filter(|start| !source.known.contains_key(start))
+            .collect();
+        let times: Vec<Span> = missing.iter().map(|start| source.grid.span(*start)).collect();
+        let found = self.windows(&source.view, &times, around)?;
+        source.known.extend(missing.into_iter().zip(found));
+        let windows = spans.iter().map(|span| {
+            let below = source.known.range(span.from..span.until);
+            let rows = below.flat_map(|(_, rows)| rows.iter().cloned()).collect();
+            (*span, rows)
+        });
+        let looked_at = (&source.name, &source.view);
+        let rows = around
+            .session
+            .windows_of_windows(&self.view, looked_at, windows)?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
-    /// Its tables, each with the files that can hold rows of this time.
-    fn tables_within(&self, span: Span, around: &Around<'_, 'c>) -> Vec<Table> {
-        self.tables(around, |topic| {
+    /// The rows of each window of a view over this one's tables.
+    fn windows(
+        &self,
+        view: &View,
+        spans: &[Span],
+        around: &mut Around<'_, 'c>,
+    ) -> Result<Vec<Arc<[RecordBatch]>>, Halt> {
+        let Some(all) = Span::around(spans) else {
+            return Ok(Vec::new());
+        };
+        let tables = self.tables(around, |topic| {
             let live = around.followed[topic].live(since_of(&self.since, topic));
-            live.filter(|file| windows::overlaps(file, span))
-                .cloned()
-                .collect()
-        })
+            live.filter(|file| all.overlaps(file)).cloned().collect()
+        });
+        Ok(around.windows.of(around.session, view, spans, &tables)?)
     }
 
     /// Its tables, each with the files that are named for its topic.

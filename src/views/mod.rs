@@ -14,6 +14,7 @@ mod output;
 mod runner;
 mod slot;
 mod state;
+mod window_cache;
 mod windows;
 
 use std::sync::Arc;

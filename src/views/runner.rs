@@ -15,6 +15,7 @@ use super::compiled::compile;
 use super::feed::{Followed, topics_of};
 use super::live::{Around, LiveView};
 use super::state::StateFolder;
+use super::window_cache::WindowCache;
 use crate::sql::lake;
 use crate::transforms;
 
@@ -29,11 +30,14 @@ const TAKE_OVER: Duration = Duration::from_secs(2);
 const STANDSTILL_MAX: Duration = Duration::from_secs(30);
 /// Of the memory limit, what views may take to work something out.
 const MEMORY_SHARE: u64 = 4;
+/// Of that, what rows of windows may take that another view may ask for.
+const CACHED_SHARE: u64 = 8;
 
 pub struct Runner<'c> {
     config: &'c Config,
     telemetry: &'c Telemetry,
     session: Session,
+    windows: WindowCache,
     followed: Vec<Followed<'c>>,
     columns: Vec<SchemaRef>,
     views: Vec<Place<'c>>,
@@ -83,6 +87,7 @@ impl<'c> Runner<'c> {
             config,
             telemetry,
             session: Session::new(&limits)?,
+            windows: WindowCache::new(limits.memory_bytes / CACHED_SHARE),
             followed: followed.collect::<Result<_, _>>()?,
             columns: topics
                 .iter()
@@ -154,6 +159,7 @@ impl<'c> Runner<'c> {
                 followed: &self.followed,
                 columns: &self.columns,
                 session: &mut self.session,
+                windows: &mut self.windows,
                 now,
                 is_ending,
             };
@@ -177,6 +183,7 @@ impl<'c> Runner<'c> {
             followed: &self.followed,
             columns: &self.columns,
             session: &mut self.session,
+            windows: &mut self.windows,
             now,
             is_ending,
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eventlake_core::commit::{File, TimeSpan};
-use eventlake_query::{EventTimes, Span};
+use eventlake_query::EventTimes;
 
 use super::clock::{EventClock, Grid};
 use super::state::Shown;
@@ -80,12 +80,6 @@ pub fn newest_times(files: &[File]) -> EventTimes {
             .filter_map(move |partition| Some((partition, newest?)))
     };
     files.iter().flat_map(of).collect()
-}
-
-/// Whether a file can hold rows of this time.
-pub fn overlaps(file: &File, span: Span) -> bool {
-    file.times
-        .is_some_and(|times| times.min_micros < span.until && times.max_micros >= span.from)
 }
 
 #[cfg(test)]

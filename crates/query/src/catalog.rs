@@ -3,20 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
-use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::logical_expr::LogicalPlanBuilder;
-
-use eventlake_core::names::ViewName;
 
 use crate::bounds;
 use crate::lake::{ACCEPTED, REJECTED, Table};
 use crate::table::LakeTable;
-use crate::view::Span;
+use crate::view::{HeldTable, Span};
 
 /// What a query may put before a schema's name.
 pub(crate) const CATALOG: &str = "eventlake";
@@ -52,14 +48,14 @@ impl LakeCatalog {
         LakeCatalog::of(schemas)
     }
 
-    /// One table of these rows and no other. The columns may be null, whatever their types say.
-    pub fn of_rows(name: &ViewName, columns: &SchemaRef, rows: Vec<RecordBatch>) -> LakeCatalog {
-        let fields = columns.fields().iter();
-        let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
-        let columns = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let table = MemTable::try_new(columns, vec![rows]).expect("a view's rows have its columns");
-        let mut accepted = LakeSchema::default();
-        accepted.tables.insert(name.to_string(), Arc::new(table));
+    /// These tables and no others.
+    pub fn of_held(tables: Vec<(String, Arc<HeldTable>)>) -> LakeCatalog {
+        let tables = tables
+            .into_iter()
+            .map(|(name, table)| (name, table as Arc<dyn TableProvider>));
+        let accepted = LakeSchema {
+            tables: tables.collect(),
+        };
         LakeCatalog::of(BTreeMap::from([
             (ACCEPTED, accepted),
             (REJECTED, LakeSchema::default()),

@@ -1,12 +1,15 @@
 //! What there is to query, in plain words: tables, their columns, and the files that one commit of each log calls live.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use eventlake_core::commit::{File, FileSet, SchemaVersion};
 use eventlake_core::config::PartitionBy;
 use eventlake_core::names::TableName;
 use eventlake_core::schema::EventTime;
+
+use crate::view::Span;
 
 /// The schema of accepted rows: where a name without a schema is looked for.
 pub const ACCEPTED: &str = "public";
@@ -36,6 +39,23 @@ pub struct LiveFile {
 }
 
 impl Table {
+    /// Its files that can hold rows of this time.
+    pub fn files_of(&self, span: Span) -> impl Iterator<Item = &LiveFile> {
+        self.files.iter().filter(move |live| span.overlaps(&live.file))
+    }
+
+    /// The table with those of its files that can hold rows of this time.
+    pub(crate) fn overlapping(&self, span: Span) -> Table {
+        Table {
+            files: self.files_of(span).cloned().collect(),
+            name: self.name.clone(),
+            columns: Arc::clone(&self.columns),
+            columns_version: self.columns_version.clone(),
+            event_time: self.event_time.clone(),
+            ..*self
+        }
+    }
+
     pub(crate) fn schema_name(&self) -> &'static str {
         match self.set {
             FileSet::Accepted => ACCEPTED,

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider as _;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -18,7 +18,6 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
-use eventlake_core::names::ViewName;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::answer::Answer;
@@ -29,7 +28,7 @@ use crate::lake::{ACCEPTED, Table};
 use crate::statement;
 use crate::store::LakeStore;
 use crate::table::{STORE, location};
-use crate::view::Span;
+use crate::view::{HeldTable, Span};
 
 /// Planning walks deep trees.
 const STACK_BYTES: usize = 8 << 20;
@@ -37,6 +36,8 @@ const STACK_BYTES: usize = 8 << 20;
 const FOOTER_BYTES: usize = 64 << 10;
 /// Of the memory limit, what operators may reserve. The rest is for batches on their way, which nobody counts.
 const RESERVED: f64 = 0.75;
+/// Of the memory limit, what may be held of rows that are looked at again and again: half of what nobody counts.
+const HELD: f64 = 0.125;
 
 /// How long a query that was stopped may take to let go.
 const STOP_WAIT: Duration = Duration::from_secs(5);
@@ -56,6 +57,7 @@ pub struct Session {
     runtime: Option<Runtime>,
     inner: Inner,
     known: Known,
+    held_bytes_max: usize,
 }
 
 /// What a running query needs of its session.
@@ -108,6 +110,7 @@ impl Session {
                 store,
             },
             known: Known::default(),
+            held_bytes_max: (memory as f64 * HELD) as usize,
         };
         session.show(Vec::new());
         Ok(session)
@@ -131,16 +134,27 @@ impl Session {
         self.inner.context.register_catalog(CATALOG, catalog);
     }
 
-    /// Queries see one table from now on, which holds these rows.
-    pub(crate) fn show_rows(&mut self, name: &ViewName, columns: &SchemaRef, rows: Vec<RecordBatch>) {
-        let names = columns.fields().iter().map(|field| quoted(field.name()));
+    /// Queries see these tables from now on, and of their rows those in sight.
+    pub(crate) fn show_held(&mut self, tables: Vec<(String, Arc<HeldTable>)>) {
+        let columns = tables.iter().map(|(_, table)| table.schema());
+        let columns = columns.flat_map(|columns| columns.fields().iter().cloned().collect::<Vec<_>>());
         self.known = Known {
-            tables: vec![name.to_string()],
-            columns: names.collect(),
+            tables: tables.iter().map(|(name, _)| name.clone()).collect(),
+            columns: columns.map(|field| quoted(field.name())).collect(),
         };
         self.inner.store.hold(std::iter::empty());
-        let catalog = Arc::new(LakeCatalog::of_rows(name, columns, rows));
+        let catalog = Arc::new(LakeCatalog::of_held(tables));
         self.inner.context.register_catalog(CATALOG, catalog);
+    }
+
+    /// Bytes of rows that may be held while they are looked at again and again.
+    pub(crate) fn held_bytes_max(&self) -> usize {
+        self.held_bytes_max
+    }
+
+    #[cfg(test)]
+    pub(crate) fn hold_at_most(&mut self, bytes: usize) {
+        self.held_bytes_max = bytes;
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -290,7 +304,7 @@ impl Inner {
         batches.map_err(|error| self.failure(&error))
     }
 
-    async fn execute(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
+    pub async fn execute(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
         let state = self.context.state();
         // It was optimised already, and EXPLAIN wants to show how.
         let physical = state.query_planner().create_physical_plan(&plan, &state).await;

@@ -6,6 +6,7 @@
 //! committed rows alone, so SQL that asks for a clock, for chance or for the order in which rows came is refused.
 
 mod codec;
+mod held;
 mod key;
 mod linear;
 mod plan;
@@ -18,6 +19,7 @@ mod windows;
 use arrow::datatypes::SchemaRef;
 use eventlake_core::names::TableName;
 
+pub(crate) use held::HeldTable;
 pub use running::Groups;
 pub use windows::{EventTimes, Span, WINDOW_END, WINDOW_START};
 

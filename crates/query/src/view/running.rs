@@ -126,7 +126,7 @@ impl Session {
     }
 
     /// What a view's SQL means over the tables shown.
-    async fn planned(&self, view: &View) -> Result<LogicalPlan, QueryError> {
+    pub(super) async fn planned(&self, view: &View) -> Result<LogicalPlan, QueryError> {
         let statement = statement::parse(&view.sql)?;
         self.inner().plan(statement, &view.sql, self.tables()).await
     }

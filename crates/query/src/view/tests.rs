@@ -389,13 +389,19 @@ fn a_window_says_what_a_query_over_its_time_says() {
             lake.write(0, rows);
             lake.write(1, &some_rows(60, rows.len() as u64));
         }
-        for (from, until) in [(0, 60), (55, 115), (590, 700), (5_000, 6_000)] {
-            let span = Span {
-                from: from * S,
-                until: until * S,
-            };
-            let tables = Lake::tables(lake.files.clone());
-            let said = lake.session.window_of(&view, span, tables).expect("rows");
+        let spans = [(0, 60), (55, 115), (300, 310), (590, 700), (5_000, 6_000)].map(|(from, until)| Span {
+            from: from * S,
+            until: until * S,
+        });
+        let tables = Lake::tables(lake.files.clone());
+        let together = lake.session.windows_of(&view, &spans, &tables).expect("rows");
+        lake.session.hold_at_most(20_000);
+        let halved = lake.session.windows_of(&view, &spans, &tables).expect("rows");
+        for (place, span) in spans.into_iter().enumerate() {
+            let alone = lake.session.windows_of(&view, &[span], &tables).expect("rows");
+            let said = &alone[0];
+            assert_eq!(texts(&together[place]), texts(said), "{sql} at {span:?}");
+            assert_eq!(texts(&halved[place]), texts(said), "{sql} at {span:?}");
             let within = |table: &str| {
                 format!(
                     "(SELECT * FROM {table} WHERE at >= to_timestamp_micros({}) AND at < to_timestamp_micros({}))",
@@ -424,7 +430,7 @@ fn a_window_says_what_a_query_over_its_time_says() {
                         .expect("columns")
                 })
                 .collect();
-            assert_eq!(texts(&own), expected, "{sql} from {from}");
+            assert_eq!(texts(&own), expected, "{sql} at {span:?}");
         }
     }
 }
