@@ -272,7 +272,10 @@ impl<'c> LiveView<'c> {
 
     /// Whether there is a live file of this path.
     fn is_live(&self, path: &str, around: &Around<'_, 'c>) -> bool {
-        let live = self.topics.iter().flat_map(|topic| around.followed[*topic].live(None));
+        let live = self
+            .topics
+            .iter()
+            .flat_map(|topic| around.followed[*topic].live(None));
         live.map(|file| around.config.lake.data.join(file.path.as_str()))
             .any(|live| live.display().to_string() == path)
     }

@@ -1,8 +1,11 @@
 //! What a view's settings do: where it begins, how much it may keep, what comes of changing it, and every fault of its SQL.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use crate::stream::Stream;
+use crate::wait::wait_until;
 
 fn counting(settings: &str) -> String {
     format!(
@@ -77,6 +80,54 @@ fn an_output_that_cannot_be_written_holds_up_nothing_and_catches_up() {
     std::fs::remove_dir(stream.path("out/taken")).expect("removed");
     stream.ingest();
     assert_eq!(stream.rows("out/taken"), [json!({"n": 80})]);
+}
+
+#[test]
+fn a_file_that_is_replaced_while_its_rows_wait_for_an_output_is_found_again() {
+    let view = "[[views]]\nname = \"all\"\nsql = \"SELECT n FROM clicks\"\noutputs = [{ to = \"jsonl\", path = \"out/taken\" }]\n";
+    let mut stream = Stream::new(view);
+    std::fs::create_dir_all(stream.path("out/taken")).expect("a folder in its place");
+    stream.send(100);
+    let daemon = stream.start();
+    let all = [json!({"n": 80})];
+    let count = "SELECT count(*) AS n FROM clicks";
+    wait_until("all are committed", || {
+        stream.commits() > 0 && stream.query(count) == all
+    });
+    // The view looks at the log ten times a second, and the output has failed then.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let lost = files_of(&stream.path("data/parquet/clicks"));
+    std::fs::remove_file(&lost[0]).expect("removed");
+    stream.ingest();
+    assert_eq!(stream.query(count), all, "another process has written it again");
+    assert!(!lost[0].exists(), "under another name");
+    std::fs::remove_dir(stream.path("out/taken")).expect("removed");
+    wait_until("the rows are shown", || stream.path("out/taken").exists());
+    daemon.stop();
+    let mut shown: Vec<_> = stream
+        .rows("out/taken")
+        .iter()
+        .map(|row| row["n"].as_i64())
+        .collect();
+    shown.sort_unstable();
+    shown.dedup();
+    assert_eq!((shown.len(), stream.rows("out/taken").len()), (80, 80));
+}
+
+/// The Parquet files below a folder.
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_of(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "parquet"))
+        .collect()
 }
 
 #[test]

@@ -9,9 +9,9 @@ use eventlake_core::commit::File;
 use eventlake_core::names::{TableName, ViewName};
 use eventlake_core::schema::EventTime;
 
+use super::View;
 use super::held::{self, HeldTable};
 use super::running::loosened;
-use super::View;
 use crate::bounds::{KAFKA_PARTITION, KAFKA_TIMESTAMP};
 use crate::error::QueryError;
 use crate::fault::quoted;
@@ -106,7 +106,10 @@ impl Session {
         spans: &[Span],
         tables: &[Table],
     ) -> Result<Option<Vec<Vec<RecordBatch>>>, QueryError> {
-        let held: Vec<Arc<HeldTable>> = tables.iter().map(|table| Arc::new(HeldTable::of(table))).collect();
+        let held: Vec<Arc<HeldTable>> = tables
+            .iter()
+            .map(|table| Arc::new(HeldTable::of(table)))
+            .collect();
         let names = tables.iter().map(|table| table.name.to_string());
         self.show_held(names.zip(held.iter().cloned()).collect());
         let plan = self.block_on(self.planned(view))?;
