@@ -389,10 +389,14 @@ fn a_window_says_what_a_query_over_its_time_says() {
             lake.write(0, rows);
             lake.write(1, &some_rows(60, rows.len() as u64));
         }
-        let spans = [(0, 60), (55, 115), (300, 310), (590, 700), (5_000, 6_000)].map(|(from, until)| Span {
+        // Sliding ones, so that there are rows on many borders, and some that hold little or nothing.
+        let sliding = (0..28).map(|number| (20 * number, 20 * number + 60));
+        let others = [(300, 310), (590, 700), (5_000, 6_000)];
+        let spans = sliding.chain(others).map(|(from, until)| Span {
             from: from * S,
             until: until * S,
         });
+        let spans: Vec<Span> = spans.collect();
         let tables = Lake::tables(lake.files.clone());
         let together = lake.session.windows_of(&view, &spans, &tables).expect("rows");
         lake.session.hold_at_most(20_000);
