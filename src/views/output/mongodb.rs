@@ -229,6 +229,11 @@ impl Target<'_> {
         if windows && !is_prepared {
             self.index_windows().await?;
         }
+        self.write(emission, shape, stamp).await
+    }
+
+    /// Makes the collection show these rows, which may have become older than what it shows by now.
+    async fn write(&self, emission: &Emission<'_>, shape: &Shape, stamp: &Stamp) -> anyhow::Result<()> {
         let mut updates = Updates::of(emission.rows, emission.covers, shape, stamp, self.limits.bulk);
         loop {
             let statements = updates.next_command()?;

@@ -203,7 +203,7 @@ conf/eventlake.toml:11:40: unknown key "window.late" in [[views]]; did you mean 
 conf/eventlake.toml:12:11: views.outputs: expected one or more tables, such as [{ to = "console" }, { to = "json", path = "output/tickets.json" }], found none; a view without outputs would do nothing
 conf/eventlake.toml:14:8: views.name: "a.b" cannot be a name: only ASCII letters, digits and '_' are allowed
 conf/eventlake.toml:16:3: views.sql: BAD is bad with 1 tables
-conf/eventlake.toml:17:19: views.outputs.to: expected "console", "json", "jsonl", "csv", "postgres" or "webhook", found "jsn"; did you mean "json"?
+conf/eventlake.toml:17:19: views.outputs.to: expected "console", "json", "jsonl", "csv", "postgres", "mongodb" or "webhook", found "jsn"; did you mean "json"?
 conf/eventlake.toml:17:40: views.outputs.path is missing: expected the path of a file on this machine
 conf/eventlake.toml:17:54: unknown key "rows" in an output to "csv"; it belongs to "console"
 conf/eventlake.toml:18:3: views.outputs.table is missing: expected the name of a table in the database, or "schema.table"
@@ -333,7 +333,7 @@ fn each_kind_of_fault_of_an_output_is_named() {
             "views.outputs.collection is missing: expected the name of a collection",
         ),
         (
-            "[{ to = \"mongodb\", url = \"mongodb://hunter2\", table = \"t\", collection = \"c\" }]",
+            "[{ to = \"mongodb\", url = \"mongodb://hunter2/d\", table = \"t\", collection = \"c\" }]",
             "unknown key \"table\" in an output to \"mongodb\"; it belongs to \"postgres\"",
         ),
         (
