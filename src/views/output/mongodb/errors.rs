@@ -32,7 +32,7 @@ pub fn of_driver(error: &Error) -> MongoError {
         }
         ErrorKind::ServerSelection { message, .. } => MongoError::Lost(format!(
             "no server that takes writes can be reached: {}. hint: is it running, does the url name it, and is its certificate one that this machine trusts?",
-            short(message)
+            short(&servers(message))
         )),
         ErrorKind::Command(command) => of_command(command.code, &command.message),
         ErrorKind::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -66,6 +66,26 @@ pub fn of_command(code: i32, message: &str) -> MongoError {
     })
 }
 
+/// What the driver found of each server, out of its description of all that it knows.
+fn servers(message: &str) -> String {
+    let of_one = |server: &str| {
+        let (address, rest) = server.split_once(", Type: ")?;
+        let kind = rest.split([',', ' ']).next().unwrap_or_default();
+        let error = rest.split_once("Error: Kind: ");
+        let error = error.and_then(|(_, error)| error.split_once(", labels: "));
+        Some(error.map_or_else(
+            || format!("{address} ({kind})"),
+            |(error, _)| format!("{address}: {error}"),
+        ))
+    };
+    let told: Vec<String> = message.split("{ Address: ").skip(1).filter_map(of_one).collect();
+    if told.is_empty() {
+        message.to_owned()
+    } else {
+        told.join("; ")
+    }
+}
+
 fn is_about_signing_in(message: &str) -> bool {
     message.contains("Kind: SCRAM failure") || message.contains("Authentication failed")
 }
@@ -82,5 +102,43 @@ fn short(text: &str) -> String {
     match text.char_indices().nth(TEXT_MAX) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_that_the_driver_knows_each_servers_reason_is_said() {
+        let message = "Server selection timeout: No available servers. Topology: { Type: ReplicaSetNoPrimary, Servers: [ \
+                       { Address: a:1, Type: Unknown, Error: Kind: I/O error: refused, labels: {\"x\"}, source: None }, \
+                       { Address: b:2, Type: RsSecondary, Average RTT: 2ms } ] }";
+        assert_eq!(servers(message), "a:1: I/O error: refused; b:2 (RsSecondary)");
+        assert_eq!(servers("no DNS"), "no DNS");
+    }
+
+    #[test]
+    fn what_a_new_connection_may_mend_is_told_apart() {
+        for (code, expected) in [(10107, "takes no writes now"), (11600, "takes no writes now")] {
+            let error = of_command(code, "not master");
+            assert!(
+                matches!(&error, MongoError::Lost(text) if text.contains(expected)),
+                "{error}"
+            );
+        }
+        for (code, expected) in [
+            (13, "readWrite"),
+            (18, "authSource"),
+            (50, "time was up"),
+            (121, "(error 121)"),
+        ] {
+            let error = of_command(code, "no");
+            assert!(
+                matches!(&error, MongoError::Failed(text) if text.contains(expected)),
+                "{error}"
+            );
+        }
+        assert_eq!(short(&"é".repeat(TEXT_MAX + 1)).chars().count(), TEXT_MAX + 3);
     }
 }
