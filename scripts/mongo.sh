@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a server that speaks MongoDB's protocol on this machine, for tests: FerretDB 1 over SQLite, loopback only, no telemetry.
 #
-#   scripts/mongo.sh start  [--port N] [--dir DIR] [--timeout 60]   prints the URL, with its password
+#   scripts/mongo.sh start  [--port N] [--dir DIR] [--timeout 60] [--tls]   prints the URL, with its password
 #   scripts/mongo.sh stop   [--dir DIR] [--wipe]     stops the server it started; --wipe removes its data too
 #   scripts/mongo.sh crash  [--dir DIR]              SIGKILL; `start` goes on from the data
 #   scripts/mongo.sh freeze [--dir DIR]              SIGSTOP: it holds its connections and answers nothing
@@ -10,6 +10,7 @@
 #
 # Needs Go 1.22 or newer the first time: FerretDB is built from its sources at a pinned version, some minutes, into
 # EVENTLAKE_MONGO_HOME (default ~/.cache/eventlake/ferretdb), where later runs find it. `--port 0` takes a free port.
+# With `--tls` it speaks TLS alone, with a certificate of an authority of its own, whose file the URL names (needs openssl).
 # Flags have variables too: EVENTLAKE_MONGO_PORT, _DIR, _TIMEOUT.
 # stdout carries the URL alone; everything else goes to stderr.
 set -euo pipefail
@@ -32,7 +33,7 @@ die() {
 }
 
 usage() {
-    sed -n '2,15s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,16s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -43,6 +44,7 @@ PORT="${EVENTLAKE_MONGO_PORT:-}"
 DIR="${EVENTLAKE_MONGO_DIR:-${TMPDIR:-/tmp}/eventlake-mongo-$(id -u)}"
 TIMEOUT="${EVENTLAKE_MONGO_TIMEOUT:-60}"
 WIPE=no
+TLS=no
 while [ $# -gt 0 ]; do
     case "$1" in
     --port | --dir | --timeout)
@@ -56,6 +58,10 @@ while [ $# -gt 0 ]; do
         ;;
     --wipe)
         WIPE=yes
+        shift
+        ;;
+    --tls)
+        TLS=yes
         shift
         ;;
     *) die "unknown flag $1 (see the head of $0)" ;;
@@ -119,7 +125,27 @@ running_pid() {
     echo "$pid"
 }
 
-url() { echo "mongodb://$SERVER_USER:$URL_PASSWORD@127.0.0.1:$(cat "$DIR/port")/$DATABASE"; }
+url() {
+    local tls=""
+    if [ -e "$DIR/tls/server.pem" ]; then tls="?tls=true&tlsCAFile=$DIR/tls/authority.pem"; fi
+    echo "mongodb://$SERVER_USER:$URL_PASSWORD@127.0.0.1:$(cat "$DIR/port")/$DATABASE$tls"
+}
+
+# A certificate for 127.0.0.1, and the authority that it is of.
+certify() {
+    mkdir -p "$DIR/tls"
+    (
+        cd "$DIR/tls"
+        openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=authority -addext basicConstraints=critical,CA:TRUE \
+            -keyout authority.key -out authority.pem
+        openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr
+        printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' >extensions
+        openssl x509 -req -in server.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 30 -extfile extensions -out server.pem
+    ) >"$DIR/openssl.log" 2>&1 || {
+        cat "$DIR/openssl.log" >&2
+        die "no certificate could be made. hint: is openssl installed?"
+    }
+}
 
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
@@ -153,11 +179,16 @@ start() {
     if port_taken "$PORT"; then die "port $PORT is in use by another program. hint: --port 0 takes a free one"; fi
     echo "$PORT" >"$DIR/port"
     mkdir -p "$DATA"
+    if [ "$TLS" = yes ] && [ ! -e "$DIR/tls/server.pem" ]; then certify; fi
+    local listen=(--listen-addr="127.0.0.1:$PORT")
+    if [ -e "$DIR/tls/server.pem" ]; then
+        listen=(--listen-addr= --listen-tls="127.0.0.1:$PORT" --listen-tls-cert-file="$DIR/tls/server.pem" --listen-tls-key-file="$DIR/tls/server.key")
+    fi
     # In a session of its own: a Ctrl-C in the caller's terminal is not the server's. No variable may say otherwise.
     (
         cd "$DIR"
         exec setsid env -i HOME="$DIR" "$bin" --handler=sqlite --sqlite-url="file:$DATA/" --state-dir="$DIR" \
-            --listen-addr="127.0.0.1:$PORT" --debug-addr=- --telemetry=disable --log-level=WARN \
+            "${listen[@]}" --debug-addr=- --telemetry=disable --log-level=WARN \
             --test-enable-new-auth --setup-username="$SERVER_USER" --setup-password="$SERVER_PASSWORD" \
             --setup-database="$DATABASE" </dev/null >>"$LOG" 2>&1
     ) &
@@ -199,7 +230,7 @@ stop() {
     else
         say "does not run"
     fi
-    if [ "$WIPE" = yes ]; then rm -rf "${DATA:?}" "$LOG" "$DIR/port" "$DIR/pid" "$DIR/state.json"; fi
+    if [ "$WIPE" = yes ]; then rm -rf "${DATA:?}" "$LOG" "$DIR/port" "$DIR/pid" "$DIR/state.json" "$DIR/tls" "$DIR/openssl.log"; fi
 }
 
 # signalled NAME: to a server that runs.

@@ -39,13 +39,13 @@ struct OwnServer {
 }
 
 impl OwnServer {
-    fn start() -> OwnServer {
+    fn start(more: &[&str]) -> OwnServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut server = OwnServer {
             folder,
             url: String::new(),
         };
-        server.url = server.script(&["start", "--port", "0"]);
+        server.url = server.script(&[&["start", "--port", "0"], more].concat());
         server
     }
 
@@ -614,7 +614,7 @@ fn nobody_is_told_the_password() {
 #[test]
 #[ignore = "needs a server: see the head of src/views/output/mongodb/tests.rs"]
 fn a_server_that_was_restarted_or_killed_goes_on() {
-    let server = OwnServer::start();
+    let server = OwnServer::start(&[]);
     let mut case = Case::new(&server.url);
     case.output.limits.reach = Duration::from_secs(3);
     case.emit(totals(1, &[(Some("Oslo"), 1)])).expect("made");
@@ -642,7 +642,7 @@ fn a_server_that_was_restarted_or_killed_goes_on() {
 #[test]
 #[ignore = "needs a server: see the head of src/views/output/mongodb/tests.rs"]
 fn a_server_that_hangs_is_not_waited_for() {
-    let server = OwnServer::start();
+    let server = OwnServer::start(&[]);
     let mut case = Case::new(&server.url);
     case.output.limits.reach = Duration::from_secs(3);
     case.output.limits.silence = Duration::from_secs(4);
@@ -663,6 +663,25 @@ fn a_server_that_hangs_is_not_waited_for() {
     case.emit(totals(2, &[(Some("Oslo"), 2)]))
         .expect("it answers again");
     assert_eq!(case.shown(), ["\"Oslo\" 2"]);
+}
+
+#[test]
+#[ignore = "needs a server: see the head of src/views/output/mongodb/tests.rs"]
+fn a_certificate_is_checked_against_authorities() {
+    let server = OwnServer::start(&["--tls"]);
+    let mut case = Case::new(&server.url);
+    case.emit(totals(1, &[(Some("Oslo"), 1)]))
+        .expect("its authority is named");
+    assert_eq!(case.whole(), Some(1));
+    // The machine's authorities do not know it.
+    let (unnamed, _) = server.url.split_once("&tlsCAFile=").expect("it names the file");
+    let mut output = Mongo::new(Secret::new(unnamed.to_owned()), None, "t".to_owned());
+    output.limits.reach = Duration::from_secs(3);
+    let error = emit(&mut output, totals(1, &[])).expect_err("an unknown authority");
+    assert!(
+        error.contains("invalid peer certificate: UnknownIssuer. hint: "),
+        "{error}"
+    );
 }
 
 #[test]
