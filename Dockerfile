@@ -14,11 +14,11 @@ COPY src src
 # The caches outlive a build, so that a changed source file does not compile the dependencies again.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --features tls --bin eventlake \
+    cargo build --release --locked --features tls,mongodb --bin eventlake \
     && cp target/release/eventlake /usr/local/bin/eventlake
 
 FROM debian:bookworm-slim
-# For clusters that speak TLS.
+# For clusters and databases that speak TLS.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libssl3 \
     && rm -rf /var/lib/apt/lists/* \

@@ -278,6 +278,54 @@ fn tls_and_scram_without_the_feature_name_it() {
     }
 }
 
+/// The same of an output: the configuration is understood, and refused before anything runs.
+#[test]
+fn an_output_to_mongodb_needs_its_feature() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let view = |sql: &str, url: &str| {
+        let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/config/schemas/");
+        let annotated = include_str!("../config/eventlake.toml").replace("schemas/", schemas);
+        let outputs = format!("[{{ to = \"mongodb\", url = \"{url}\", collection = \"c\" }}]");
+        let text = format!("{annotated}\n[[views]]\nname = \"v\"\nsql = \"{sql}\"\noutputs = {outputs}\n");
+        let output = run(&mut eventlake(&[
+            "check",
+            "--config",
+            &write(folder.path(), &text),
+        ]));
+        let said = stderr(&output);
+        assert!(!said.contains("hunter2"), "{said}");
+        (output.status.code(), said)
+    };
+    let good = "SELECT type, count(*) AS count FROM tickets GROUP BY type";
+    let (code, said) = view(good, "mongodb://me:hunter2@127.0.0.1:1/d");
+    if !cfg!(feature = "mongodb") {
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains("hint: build it with `--features mongodb`"),
+            "{said}"
+        );
+        return;
+    }
+    assert_eq!(code, Some(0), "{said}");
+    for (sql, url, expected) in [
+        (good, "mongodb://me:hun/ter2@127.0.0.1:1/d", "is ambiguous"),
+        (
+            "SELECT avg(length(type)) FROM tickets",
+            "mongodb://127.0.0.1:1/d",
+            "cannot be a field of a document: a dot",
+        ),
+        (
+            "SELECT count(*) AS count FROM tickets GROUP BY type",
+            "mongodb://127.0.0.1:1/d",
+            "replaces documents by their key",
+        ),
+    ] {
+        let (code, said) = view(sql, url);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
 #[test]
 fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish"] {

@@ -4,6 +4,8 @@ mod alert;
 mod console;
 mod json_file;
 mod lines;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 mod post;
 mod postgres;
 #[cfg(test)]
@@ -17,7 +19,7 @@ use anyhow::Context as _;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, SecondsFormat};
-use eventlake_core::config::OutputConfig;
+use eventlake_core::config::{OutputConfig, Secret};
 use eventlake_core::names::ViewName;
 use eventlake_query::Format;
 use serde_json::Value;
@@ -75,8 +77,40 @@ pub fn open(config: &OutputConfig) -> Box<dyn Output> {
         OutputConfig::Postgres { url, table } => {
             Box::new(postgres::Postgres::new(url.clone(), table.clone()))
         }
+        OutputConfig::Mongodb {
+            url,
+            database,
+            collection,
+        } => open_mongodb(url, database.as_deref(), collection),
         OutputConfig::Webhook { url, secret } => Box::new(webhook::Webhook::new(url.clone(), secret.clone())),
     }
+}
+
+#[cfg(feature = "mongodb")]
+fn open_mongodb(url: &Secret, database: Option<&str>, collection: &str) -> Box<dyn Output> {
+    let database = database.map(str::to_owned);
+    Box::new(mongodb::Mongo::new(url.clone(), database, collection.to_owned()))
+}
+
+#[cfg(not(feature = "mongodb"))]
+fn open_mongodb(_: &Secret, _: Option<&str>, _: &str) -> Box<dyn Output> {
+    unreachable!("such a configuration is refused: see refusal_of_mongodb")
+}
+
+/// Why a view with these columns cannot be shown in MongoDB.
+#[cfg(feature = "mongodb")]
+pub fn refusal_of_mongodb(url: &Secret, columns: &SchemaRef) -> Option<String> {
+    mongodb::refusal(url, columns)
+}
+
+/// Why no view can be shown in MongoDB.
+#[cfg(not(feature = "mongodb"))]
+pub fn refusal_of_mongodb(_: &Secret, _: &SchemaRef) -> Option<String> {
+    Some(
+        "an output to \"mongodb\" needs MongoDB's driver, which this program was built without; \
+         hint: build it with `--features mongodb`; the container image has it"
+            .to_owned(),
+    )
 }
 
 /// A time in microseconds since 1970, as rows have it.

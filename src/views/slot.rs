@@ -166,6 +166,14 @@ fn id_of(output: &OutputConfig, position: usize) -> String {
             format!("{}:{}", output.kind(), path.display())
         }
         OutputConfig::Postgres { table, .. } => format!("postgres:{table}"),
+        OutputConfig::Mongodb {
+            database, collection, ..
+        } => {
+            let database = database
+                .as_ref()
+                .map_or_else(String::new, |name| format!("{name}."));
+            format!("mongodb:{database}{collection}")
+        }
         OutputConfig::Webhook { .. } => format!("webhook#{}", position + 1),
     }
 }

@@ -156,6 +156,7 @@ fn with(shown: &str) -> Config {
     let text = format!("{}\n{shown}", parts().rest);
     let env = |name: &str| match name {
         "PG_URL" => Some("postgres://a.secret/".to_owned()),
+        "MONGO_URL" => Some("mongodb://a.secret/d".to_owned()),
         name if name.starts_with("EVENTLAKE_") => None,
         _ => Some("https://a.secret/".to_owned()),
     };

@@ -89,13 +89,18 @@ fn every_output_reaches_its_place() {
     let outputs = r#"[
         { to = "console", rows = 3 }, { to = "json", path = "out/a.json" }, { to = "jsonl", path = "out/a.jsonl" },
         { to = "csv", path = "/tmp/a.csv" }, { to = "postgres", url_env = "PG", table = "t" },
+        { to = "mongodb", url_env = "MONGO", database = "d", collection = "c" },
         { to = "webhook", url = "http://127.0.0.1:1/", secret_file = "password" },
         { to = "webhook", url_file = "address" }]"#;
-    let view = view_of(with_outputs(outputs).with("PG", "postgres://me:hunter2@db/x"));
+    let view = view_of(
+        with_outputs(outputs)
+            .with("PG", "postgres://me:hunter2@db/x")
+            .with("MONGO", "mongodb://me:hunter2@db"),
+    );
     let kinds: BTreeSet<&str> = view.outputs.iter().map(OutputConfig::kind).collect();
     assert_eq!(kinds, OutputKind::ALL.map(OutputKind::name).into());
-    let [console, json, jsonl, csv, postgres, webhook, unsigned] = &view.outputs[..] else {
-        panic!("seven outputs, not {:?}", view.outputs)
+    let [console, json, jsonl, csv, postgres, mongodb, webhook, unsigned] = &view.outputs[..] else {
+        panic!("eight outputs, not {:?}", view.outputs)
     };
     assert_eq!(*console, OutputConfig::Console { rows_max: 3 });
     let path = |text: &str| PathBuf::from(text);
@@ -123,6 +128,18 @@ fn every_output_reaches_its_place() {
     assert_eq!(
         (url.reveal(), table.as_str()),
         ("postgres://me:hunter2@db/x", "t")
+    );
+    let OutputConfig::Mongodb {
+        url,
+        database,
+        collection,
+    } = mongodb
+    else {
+        panic!("not {mongodb:?}")
+    };
+    assert_eq!(
+        (url.reveal(), database.as_deref(), collection.as_str()),
+        ("mongodb://me:hunter2@db", Some("d"), "c")
     );
     let OutputConfig::Webhook {
         url,
@@ -186,7 +203,7 @@ conf/eventlake.toml:11:40: unknown key "window.late" in [[views]]; did you mean 
 conf/eventlake.toml:12:11: views.outputs: expected one or more tables, such as [{ to = "console" }, { to = "json", path = "output/tickets.json" }], found none; a view without outputs would do nothing
 conf/eventlake.toml:14:8: views.name: "a.b" cannot be a name: only ASCII letters, digits and '_' are allowed
 conf/eventlake.toml:16:3: views.sql: BAD is bad with 1 tables
-conf/eventlake.toml:17:19: views.outputs.to: expected "console", "json", "jsonl", "csv", "postgres" or "webhook", found "jsn"; did you mean "json"?
+conf/eventlake.toml:17:19: views.outputs.to: expected "console", "json", "jsonl", "csv", "postgres", "mongodb" or "webhook", found "jsn"; did you mean "json"?
 conf/eventlake.toml:17:40: views.outputs.path is missing: expected the path of a file on this machine
 conf/eventlake.toml:17:54: unknown key "rows" in an output to "csv"; it belongs to "console"
 conf/eventlake.toml:18:3: views.outputs.table is missing: expected the name of a table in the database, or "schema.table"
@@ -299,7 +316,7 @@ fn each_kind_of_fault_of_an_output_is_named() {
         ("[{}]", "views.outputs.to is missing: expected \"console\""),
         (
             "[{ to = 1 }]",
-            "views.outputs.to: expected \"console\", \"json\", \"jsonl\", \"csv\", \"postgres\" or \"webhook\", found",
+            "views.outputs.to: expected \"console\", \"json\", \"jsonl\", \"csv\", \"postgres\", \"mongodb\" or \"webhook\", found",
         ),
         ("[{ to = \"Postgre\" }]", "did you mean \"postgres\"?"),
         ("[{ to = \"kafka\" }]", "or \"webhook\", found \"kafka\""),
@@ -312,8 +329,12 @@ fn each_kind_of_fault_of_an_output_is_named() {
             "an output to an object store is not in this version; take it out",
         ),
         (
-            "[{ to = \"mongodb\", url = \"hunter2\" }]",
-            "an output to MongoDB is not in this version; take it out",
+            "[{ to = \"mongodb\", url = \"mongodb://hunter2/d\" }]",
+            "views.outputs.collection is missing: expected the name of a collection",
+        ),
+        (
+            "[{ to = \"mongodb\", url = \"mongodb://hunter2/d\", table = \"t\", collection = \"c\" }]",
+            "unknown key \"table\" in an output to \"mongodb\"; it belongs to \"postgres\"",
         ),
         (
             "[{ to = \"console\", rows = 0 }]",
@@ -432,11 +453,16 @@ fn each_kind_of_fault_of_an_output_is_named() {
 #[test]
 fn an_address_is_one_of_its_output_and_is_not_repeated() {
     let outputs = |to: &str, url: &str| {
-        let table = if to == "postgres" { ", table = \"t\"" } else { "" };
+        let table = match to {
+            "postgres" => ", table = \"t\"",
+            "mongodb" => ", database = \"d\", collection = \"c\"",
+            _ => "",
+        };
         format!("[{{ to = \"{to}\", {url}{table} }}]")
     };
     let expected = |to| match to {
         "webhook" => "expected an address that begins with http:// or https://",
+        "mongodb" => "expected an address that begins with mongodb:// or mongodb+srv://",
         _ => "expected an address that begins with postgres:// or postgresql://",
     };
     for (to, url) in [
@@ -448,6 +474,7 @@ fn an_address_is_one_of_its_output_and_is_not_repeated() {
         ("postgres", "hunter2"),
         ("postgres", "host=db password=hunter2"),
         ("postgres", "https://me:hunter2@db/x"),
+        ("mongodb", "postgres://me:hunter2@db/x"),
     ] {
         let written = fault(with_outputs(&outputs(to, &format!("url = \"{url}\""))));
         assert_eq!(written, format!("views.outputs.url: {}", expected(to)), "{url}");
@@ -468,6 +495,8 @@ fn an_address_is_one_of_its_output_and_is_not_repeated() {
         ("webhook", "https://a/b"),
         ("postgres", "postgres://a/b"),
         ("postgres", "postgresql://a/b"),
+        ("mongodb", "mongodb://a/b"),
+        ("mongodb", "mongodb+srv://a/b"),
     ] {
         let faults = with_outputs(&outputs(to, &format!("url = \"{url}\""))).faults();
         assert_eq!(faults, "", "{url}");
@@ -507,6 +536,56 @@ fn a_table_in_a_database_is_one_or_two_names() {
     }
     let blank = fault(table(""));
     assert!(blank.ends_with("found \"\""), "{blank}");
+}
+
+#[test]
+fn a_collection_is_one_of_a_database_that_is_named() {
+    let output =
+        |url: &str, names: &str| with_outputs(&format!("[{{ to = \"mongodb\", url = \"{url}\", {names} }}]"));
+    for (url, names) in [
+        ("mongodb://a/d", "collection = \"c\""),
+        ("mongodb+srv://me:hunter2@a/d?w=1", "collection = \"by type.2\""),
+        ("mongodb://a", "collection = \"c\", database = \"d\""),
+        ("mongodb://a/?w=1", "collection = \"c\", database = \"d\""),
+    ] {
+        assert_eq!(output(url, names).faults(), "", "{url} {names}");
+    }
+    let missing = "views.outputs.database is missing: expected the name of a database, as the url names none";
+    for url in [
+        "mongodb://me:hunter2@a",
+        "mongodb://a/",
+        "mongodb://a/?authSource=/x",
+    ] {
+        assert_eq!(fault(output(url, "collection = \"c\"")), missing, "{url}");
+    }
+    let long = "a".repeat(191);
+    for (key, wrong, reason) in [
+        ("collection", "", "found \"\""),
+        ("collection", "a$b", "no $ may be in it"),
+        ("collection", "system.users", "is the server's own"),
+        (
+            "collection",
+            "eventlake_views",
+            "there it is noted which collection shows which view",
+        ),
+        ("collection", &long, "longer than 190 bytes"),
+        ("collection", "a\\tb", "a control character cannot stand there"),
+        ("database", "a.b", "may be in it"),
+        ("database", "a b", "may be in it"),
+        ("database", &long, "longer than 63 bytes"),
+    ] {
+        let other = if key == "database" {
+            ", collection = \"c\""
+        } else {
+            ""
+        };
+        let message = fault(output("mongodb://a/d", &format!("{key} = \"{wrong}\"{other}")));
+        let expected = format!("views.outputs.{key}: expected the name of a {key}");
+        assert!(
+            message.starts_with(&expected) && message.ends_with(reason),
+            "{wrong}: {message}"
+        );
+    }
 }
 
 #[test]

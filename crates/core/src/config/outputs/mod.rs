@@ -1,5 +1,6 @@
 //! Outputs of a view or an alert: their tables as written, and what each of them shares with the others.
 
+pub(super) mod mongodb;
 pub(super) mod secrets;
 pub(super) mod webhook;
 

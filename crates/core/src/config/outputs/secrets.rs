@@ -56,6 +56,7 @@ const fn url(schemes: &'static [&'static str]) -> SecretKeys {
 
 pub(in crate::config) const WEBHOOK_URL: SecretKeys = url(&["http://", "https://"]);
 pub(in crate::config) const POSTGRES_URL: SecretKeys = url(&["postgres://", "postgresql://"]);
+pub(in crate::config) const MONGODB_URL: SecretKeys = url(&["mongodb://", "mongodb+srv://"]);
 pub(in crate::config) const SECRET: SecretKeys = SecretKeys {
     plain: "secret",
     variable: "secret_env",

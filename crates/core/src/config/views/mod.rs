@@ -69,6 +69,12 @@ pub enum OutputConfig {
         url: Secret,
         table: String,
     },
+    Mongodb {
+        url: Secret,
+        /// None: the one that the URL names.
+        database: Option<String>,
+        collection: String,
+    },
     Webhook {
         url: Secret,
         /// What the body is signed with.
@@ -86,6 +92,7 @@ impl OutputConfig {
             Self::JsonLines { .. } => OutputKind::JsonLines,
             Self::Csv { .. } => OutputKind::Csv,
             Self::Postgres { .. } => OutputKind::Postgres,
+            Self::Mongodb { .. } => OutputKind::Mongodb,
             Self::Webhook { .. } => OutputKind::Webhook,
         };
         kind.name()

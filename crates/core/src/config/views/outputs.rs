@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::config::outputs::secrets::{POSTGRES_URL, WrittenSecret};
+use crate::config::outputs::secrets::{MONGODB_URL, POSTGRES_URL, WrittenSecret};
 use crate::config::outputs::webhook::WrittenWebhook;
-use crate::config::outputs::{self, Kind, OutputTable};
+use crate::config::outputs::{self, Kind, OutputTable, mongodb};
 use crate::config::reader::{Given, Reader, Table};
 use crate::config::settings::{self, Section, Setting};
 use crate::config::values::{self, Raw, Wrong};
@@ -17,16 +17,18 @@ pub enum OutputKind {
     JsonLines,
     Csv,
     Postgres,
+    Mongodb,
     Webhook,
 }
 
 impl OutputKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Console,
         Self::Json,
         Self::JsonLines,
         Self::Csv,
         Self::Postgres,
+        Self::Mongodb,
         Self::Webhook,
     ];
 
@@ -39,6 +41,7 @@ impl OutputKind {
             Self::JsonLines => "jsonl",
             Self::Csv => "csv",
             Self::Postgres => "postgres",
+            Self::Mongodb => "mongodb",
             Self::Webhook => "webhook",
         }
     }
@@ -50,6 +53,7 @@ impl OutputKind {
             Self::Console => &["rows"],
             Self::Json | Self::JsonLines | Self::Csv => &["path"],
             Self::Postgres => &["url", "url_env", "url_file", "table"],
+            Self::Mongodb => &["url", "url_env", "url_file", "database", "collection"],
             Self::Webhook => &[
                 "url",
                 "url_env",
@@ -68,10 +72,7 @@ impl Kind for OutputKind {
     const OUTPUTS: Setting = settings::OUTPUTS;
     const TO: Setting = TO;
     const KINDS: &'static [Self] = &OutputKind::ALL;
-    const NOT_YET: &'static [(&'static str, &'static str)] = &[
-        ("object", "an output to an object store"),
-        ("mongodb", "an output to MongoDB"),
-    ];
+    const NOT_YET: &'static [(&'static str, &'static str)] = &[("object", "an output to an object store")];
 
     fn name(self) -> &'static str {
         OutputKind::name(self)
@@ -84,7 +85,7 @@ impl Kind for OutputKind {
 
 const TO: Setting = settings::views(
     "outputs.to",
-    "\"console\", \"json\", \"jsonl\", \"csv\", \"postgres\" or \"webhook\"",
+    "\"console\", \"json\", \"jsonl\", \"csv\", \"postgres\", \"mongodb\" or \"webhook\"",
 );
 const ROWS: Setting = settings::views("outputs.rows", "a number of rows from 1 to 10000");
 pub(super) const PATH: Setting = settings::views("outputs.path", "the path of a file on this machine");
@@ -92,6 +93,8 @@ const TABLE: Setting = settings::views(
     "outputs.table",
     "the name of a table in the database, or \"schema.table\"",
 );
+pub(super) const DATABASE: Setting = settings::views("outputs.database", "the name of a database");
+const COLLECTION: Setting = settings::views("outputs.collection", "the name of a collection in the database");
 
 /// An output, whose keys that are missing are refused already.
 pub(in crate::config) enum WrittenOutput {
@@ -105,6 +108,12 @@ pub(in crate::config) enum WrittenOutput {
     Postgres {
         url: Given<WrittenSecret>,
         table: Given<String>,
+    },
+    Mongodb {
+        url: Given<WrittenSecret>,
+        /// Absent: the one that the URL names.
+        database: Given<String>,
+        collection: Given<String>,
     },
     Webhook(WrittenWebhook),
 }
@@ -136,6 +145,11 @@ fn read_one(reader: &mut Reader<'_>, output: &OutputTable<'_, '_>, kind: OutputK
         OutputKind::Postgres => WrittenOutput::Postgres {
             url: POSTGRES_URL.require(reader, output),
             table: output.require(reader, &TABLE, table_in_a_database),
+        },
+        OutputKind::Mongodb => WrittenOutput::Mongodb {
+            url: MONGODB_URL.require(reader, output),
+            database: output.setting(reader, &DATABASE, mongodb::database),
+            collection: output.require(reader, &COLLECTION, mongodb::collection),
         },
         OutputKind::Webhook => WrittenOutput::Webhook(WrittenWebhook::read(reader, output)),
     }

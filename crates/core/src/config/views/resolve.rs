@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::outputs::{FileFormat, PATH, WrittenOutput};
+use super::outputs::{DATABASE, FileFormat, PATH, WrittenOutput};
 use super::written::{WrittenView, WrittenViews, WrittenWindow};
 use super::{OutputConfig, ViewConfig, WindowConfig};
 use crate::config::fault::Place;
 use crate::config::named::Names;
+use crate::config::outputs::mongodb;
 use crate::config::outputs::secrets::WrittenSecret;
 use crate::config::outputs::webhook::Webhook;
 use crate::config::paths::{Overlap, overlap};
@@ -232,6 +233,29 @@ fn output_of(
             url: WrittenSecret::resolve(url, reader, known.around, known.file).ok()?,
             table: table.value()?.clone(),
         }),
+        WrittenOutput::Mongodb {
+            url,
+            database,
+            collection,
+        } => {
+            let url = WrittenSecret::resolve(url, reader, known.around, known.file);
+            if let (Given::Value { value, place }, Given::Absent) = (&url, database)
+                && !mongodb::names_a_database(value.reveal())
+            {
+                let message = format!(
+                    "{DATABASE} is missing: expected {}, as the url names none",
+                    DATABASE.expected
+                );
+                reader.fault(place.clone(), message);
+                return None;
+            }
+            let is_known = !matches!(database, Given::Refused);
+            Some(OutputConfig::Mongodb {
+                url: url.ok().filter(|_| is_known)?,
+                database: database.clone().ok(),
+                collection: collection.value()?.clone(),
+            })
+        }
         WrittenOutput::Webhook(webhook) => {
             let Webhook { url, secret } = webhook.resolve(reader, known.around, known.file)?;
             Some(OutputConfig::Webhook { url, secret })
