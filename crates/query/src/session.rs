@@ -350,3 +350,33 @@ fn shown(reference: &TableReference) -> String {
         _ => reference.table().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_query_that_joins_is_divided_into_more_parts_than_threads() {
+        let parts_of = |threads, sql: &str| {
+            let limits = Limits {
+                memory_bytes: 64 << 20,
+                spill_folder: std::env::temp_dir(),
+                threads,
+            };
+            let session = Session::new(&limits).expect("a session");
+            let statement = statement::parse(sql).expect(sql);
+            let inner = session.inner();
+            let plan = session.block_on(inner.plan(statement, sql, &[])).expect(sql);
+            inner.for_joins(&plan).config().target_partitions()
+        };
+        let join = "SELECT b.y FROM (VALUES (1), (2)) a(x) JOIN (VALUES (1, 3), (2, 4)) b(x, y) ON a.x = b.x";
+        assert_eq!(parts_of(2, join), 8);
+        assert_eq!(parts_of(2, &format!("EXPLAIN {join}")), 8);
+        assert_eq!(parts_of(6, join), 16);
+        assert_eq!(parts_of(24, join), 24);
+        assert_eq!(
+            parts_of(2, "SELECT x, count(*) FROM (VALUES (1), (2)) a(x) GROUP BY x"),
+            2
+        );
+    }
+}
