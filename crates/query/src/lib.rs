@@ -9,6 +9,7 @@ mod bounds;
 mod catalog;
 mod columns;
 mod condition;
+mod distinct;
 mod error;
 mod expression;
 mod fault;

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider as _;
+use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{DataFusionError, TableReference};
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{AggregateUDF, LogicalPlan};
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -22,6 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::answer::Answer;
 use crate::catalog::{CATALOG, LakeCatalog};
+use crate::distinct::CountTexts;
 use crate::error::QueryError;
 use crate::fault::{Fault, quoted};
 use crate::lake::{ACCEPTED, Table};
@@ -38,6 +40,11 @@ const FOOTER_BYTES: usize = 64 << 10;
 const RESERVED: f64 = 0.75;
 /// Of the memory limit, what may be held of rows that are looked at again and again: half of what nobody counts.
 const HELD: f64 = 0.125;
+
+/// Into how many parts a thread's share of a join is divided: a part's hash table and keys then stay in the processor's caches,
+/// and one part with far more matches than others holds up less. Above so many parts in all there is nothing left to gain.
+const JOIN_PARTS_A_THREAD: usize = 4;
+const JOIN_PARTS_MAX: usize = 16;
 
 /// How long a query that was stopped may take to let go.
 const STOP_WAIT: Duration = Duration::from_secs(5);
@@ -103,12 +110,11 @@ impl Session {
             .with_runtime_env(environment)
             .with_default_features()
             .build();
+        let context = SessionContext::new_with_state(state);
+        context.register_udaf(AggregateUDF::from(CountTexts::default()));
         let mut session = Session {
             runtime: Some(runtime),
-            inner: Inner {
-                context: SessionContext::new_with_state(state),
-                store,
-            },
+            inner: Inner { context, store },
             known: Known::default(),
             held_bytes_max: (memory as f64 * HELD) as usize,
         };
@@ -181,7 +187,8 @@ impl Session {
         let (text, known) = (sql.to_owned(), self.known.tables.clone());
         let stream = async move {
             let plan = inner.plan(statement, &text, &known).await?;
-            inner.execute(plan).await
+            let state = inner.for_joins(&plan);
+            inner.execute(plan, &state).await
         };
         Answer::start(self.runtime(), self.inner.clone(), stream, stop)
     }
@@ -299,15 +306,36 @@ impl Inner {
 
     /// All rows of a plan that was optimised.
     pub async fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>, QueryError> {
-        let stream = self.execute(plan).await?;
+        let stream = self.rows(plan).await?;
         let batches = datafusion::physical_plan::common::collect(stream).await;
         batches.map_err(|error| self.failure(&error))
     }
 
-    pub async fn execute(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
-        let state = self.context.state();
+    /// The rows of a plan that was optimised, as they come.
+    pub async fn rows(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
+        self.execute(plan, &self.context.state()).await
+    }
+
+    /// The session as a plan is best carried out in it: one that joins is divided into more parts. Not for live views, whose windows
+    /// are small.
+    fn for_joins(&self, plan: &LogicalPlan) -> SessionState {
+        let mut state = self.context.state();
+        let joins = |node: &LogicalPlan| Ok(matches!(node, LogicalPlan::Join(join) if !join.on.is_empty()));
+        if plan.exists(joins).unwrap_or(false) {
+            let threads = state.config().target_partitions();
+            let parts = threads.max(JOIN_PARTS_MAX.min(threads * JOIN_PARTS_A_THREAD));
+            state.config_mut().options_mut().execution.target_partitions = parts;
+        }
+        state
+    }
+
+    async fn execute(
+        &self,
+        plan: LogicalPlan,
+        state: &SessionState,
+    ) -> Result<SendableRecordBatchStream, QueryError> {
         // It was optimised already, and EXPLAIN wants to show how.
-        let physical = state.query_planner().create_physical_plan(&plan, &state).await;
+        let physical = state.query_planner().create_physical_plan(&plan, state).await;
         let stream = physical.and_then(|physical| execute_stream(physical, self.context.task_ctx()));
         stream.map_err(|error| self.failure(&error))
     }
@@ -339,5 +367,35 @@ fn shown(reference: &TableReference) -> String {
     match reference.schema() {
         Some(schema) if schema != ACCEPTED => format!("{schema}.{}", reference.table()),
         _ => reference.table().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_query_that_joins_is_divided_into_more_parts_than_threads() {
+        let parts_of = |threads, sql: &str| {
+            let limits = Limits {
+                memory_bytes: 64 << 20,
+                spill_folder: std::env::temp_dir(),
+                threads,
+            };
+            let session = Session::new(&limits).expect("a session");
+            let statement = statement::parse(sql).expect(sql);
+            let inner = session.inner();
+            let plan = session.block_on(inner.plan(statement, sql, &[])).expect(sql);
+            inner.for_joins(&plan).config().target_partitions()
+        };
+        let join = "SELECT b.y FROM (VALUES (1), (2)) a(x) JOIN (VALUES (1, 3), (2, 4)) b(x, y) ON a.x = b.x";
+        assert_eq!(parts_of(2, join), 8);
+        assert_eq!(parts_of(2, &format!("EXPLAIN {join}")), 8);
+        assert_eq!(parts_of(6, join), 16);
+        assert_eq!(parts_of(24, join), 24);
+        assert_eq!(
+            parts_of(2, "SELECT x, count(*) FROM (VALUES (1), (2)) a(x) GROUP BY x"),
+            2
+        );
     }
 }

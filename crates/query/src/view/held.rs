@@ -162,7 +162,7 @@ impl Session {
         let inner = self.inner();
         let read = self.block_on(async {
             let plan = inner.plan(statement::parse(&sql)?, &sql, self.tables()).await?;
-            let mut stream = inner.execute(plan).await?;
+            let mut stream = inner.rows(plan).await?;
             let mut batches = Vec::new();
             while let Some(batch) = stream.next().await {
                 let batch = batch.map_err(|error| inner.failure(&error))?;
