@@ -143,6 +143,12 @@ impl<'c> LiveView<'c> {
             }
             self.take(topic, &commits);
         }
+        // The mark that an output begins with is kept before the output is shown anything.
+        let is_kept = |slot: &Slot| {
+            let shown = kept.outputs.get(&slot.outlet.id);
+            shown.is_some_and(|shown| shown.mark == slot.shown.mark)
+        };
+        self.is_kept = self.slots.iter().all(is_kept);
         Ok(())
     }
 

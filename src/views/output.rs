@@ -4,6 +4,7 @@ mod alert;
 mod console;
 mod json_file;
 mod lines;
+mod object;
 mod post;
 mod postgres;
 #[cfg(test)]
@@ -76,6 +77,15 @@ pub fn open(config: &OutputConfig) -> Box<dyn Output> {
             Box::new(postgres::Postgres::new(url.clone(), table.clone()))
         }
         OutputConfig::Webhook { url, secret } => Box::new(webhook::Webhook::new(url.clone(), secret.clone())),
+        OutputConfig::Object { address, format } => Box::new(object::Object::new(address.clone(), *format)),
+    }
+}
+
+/// What makes the mark that an output begins with: kept before it is shown anything, so that after a crash it knows its own.
+pub fn beginning(config: &OutputConfig) -> fn() -> Mark {
+    match config {
+        OutputConfig::Object { .. } => object::beginning,
+        _ => || None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::objects::WrittenObject;
 use crate::config::outputs::secrets::{POSTGRES_URL, WrittenSecret};
 use crate::config::outputs::webhook::WrittenWebhook;
 use crate::config::outputs::{self, Kind, OutputTable};
@@ -18,16 +19,18 @@ pub enum OutputKind {
     Csv,
     Postgres,
     Webhook,
+    Object,
 }
 
 impl OutputKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Console,
         Self::Json,
         Self::JsonLines,
         Self::Csv,
         Self::Postgres,
         Self::Webhook,
+        Self::Object,
     ];
 
     /// As the configuration calls it.
@@ -40,6 +43,7 @@ impl OutputKind {
             Self::Csv => "csv",
             Self::Postgres => "postgres",
             Self::Webhook => "webhook",
+            Self::Object => "object",
         }
     }
 
@@ -58,6 +62,7 @@ impl OutputKind {
                 "secret_env",
                 "secret_file",
             ],
+            Self::Object => &["url", "url_env", "url_file", "format"],
         }
     }
 }
@@ -68,10 +73,7 @@ impl Kind for OutputKind {
     const OUTPUTS: Setting = settings::OUTPUTS;
     const TO: Setting = TO;
     const KINDS: &'static [Self] = &OutputKind::ALL;
-    const NOT_YET: &'static [(&'static str, &'static str)] = &[
-        ("object", "an output to an object store"),
-        ("mongodb", "an output to MongoDB"),
-    ];
+    const NOT_YET: &'static [(&'static str, &'static str)] = &[("mongodb", "an output to MongoDB")];
 
     fn name(self) -> &'static str {
         OutputKind::name(self)
@@ -84,7 +86,7 @@ impl Kind for OutputKind {
 
 const TO: Setting = settings::views(
     "outputs.to",
-    "\"console\", \"json\", \"jsonl\", \"csv\", \"postgres\" or \"webhook\"",
+    "\"console\", \"json\", \"jsonl\", \"csv\", \"postgres\", \"webhook\" or \"object\"",
 );
 const ROWS: Setting = settings::views("outputs.rows", "a number of rows from 1 to 10000");
 pub(super) const PATH: Setting = settings::views("outputs.path", "the path of a file on this machine");
@@ -107,6 +109,7 @@ pub(in crate::config) enum WrittenOutput {
         table: Given<String>,
     },
     Webhook(WrittenWebhook),
+    Object(WrittenObject),
 }
 
 #[derive(Clone, Copy)]
@@ -138,6 +141,7 @@ fn read_one(reader: &mut Reader<'_>, output: &OutputTable<'_, '_>, kind: OutputK
             table: output.require(reader, &TABLE, table_in_a_database),
         },
         OutputKind::Webhook => WrittenOutput::Webhook(WrittenWebhook::read(reader, output)),
+        OutputKind::Object => WrittenOutput::Object(WrittenObject::read(reader, output)),
     }
 }
 
