@@ -67,7 +67,11 @@ impl Told {
         match element("Code") {
             Some(code) => Told {
                 code: code.to_owned(),
-                text: element("Message").unwrap_or_default().to_owned(),
+                // What follows in other lines is who asked, and when.
+                text: element("Message")
+                    .and_then(|text| text.lines().next())
+                    .unwrap_or_default()
+                    .to_owned(),
             },
             None => Told {
                 code: String::new(),

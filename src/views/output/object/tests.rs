@@ -153,7 +153,7 @@ fn found(view: &str, as_of: u64, lake: &str) -> String {
 
 fn refused(status: &str, code: &str) -> String {
     let body = format!(
-        "<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>The {SECRET} of AKIAHUNTER2 is\nno good.</Message></Error>"
+        "<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>The {SECRET} of AKIAHUNTER2 is no good.\nRequestId: 7</Message></Error>"
     );
     answer(status, "", &body)
 }
@@ -287,7 +287,7 @@ fn refusals_name_the_store_and_the_next_step_and_no_secret() {
         let said = Shown::whole(8, &[1]).to(&mut s3("s3://bucket/x.json", &address), None);
         let said = said.expect_err(code);
         let expected = format!(
-            "view totals: s3://bucket/x.json: S3 at {address} answered {status} ({code}): The (secret) of (secret) is\\nno good. hint: "
+            "view totals: s3://bucket/x.json: S3 at {address} answered {status} ({code}): The (secret) of (secret) is no good. hint: "
         );
         assert!(
             said.starts_with(&expected) && said.ends_with(hint),
