@@ -387,10 +387,10 @@ impl<'c> LiveView<'c> {
         }
         let as_of = self.as_of + 1;
         for slot in &mut self.slots {
-            let shown = &mut slot.shown;
-            let is_shown = |start: &&i64| shown.next_window.is_some_and(|next| **start < next);
+            let before = slot.shown_before();
+            let is_shown = |start: &&i64| before.is_some_and(|next| **start < next);
             let changed: Vec<i64> = changed.iter().filter(is_shown).copied().collect();
-            shown
+            slot.shown
                 .changed
                 .extend(changed.into_iter().map(|start| (start, as_of)));
         }

@@ -86,17 +86,27 @@ impl Slot {
                 }
             }
             Handed::Windows { changed, as_of, next } => {
-                for start in changed {
-                    // Unless it has changed once more.
-                    if self.shown.changed.get(&start).is_some_and(|at| *at <= as_of) {
-                        self.shown.changed.remove(&start);
-                    }
-                }
+                let from = self.shown.next_window;
+                let is_closed = |start: &i64| {
+                    from.is_none_or(|from| *start >= from) && next.is_some_and(|next| *start < next)
+                };
+                // Unless it has changed once more.
+                self.shown
+                    .changed
+                    .retain(|start, at| *at > as_of || !(changed.contains(start) || is_closed(start)));
                 self.shown.next_window = next.or(self.shown.next_window);
             }
         }
         self.shown.mark = mark;
         true
+    }
+
+    /// Before which window all are shown, or are about to be with the rows that there were when it was handed them.
+    pub fn shown_before(&self) -> Option<i64> {
+        match &self.handed {
+            Some(Handed::Windows { next, .. }) => self.shown.next_window.max(*next),
+            _ => self.shown.next_window,
+        }
     }
 
     /// It shows nothing of the view as it begins now.
@@ -237,6 +247,26 @@ mod tests {
             (&slot.mark, &slot.shown.mark),
             (&Some(600.into()), &Some(500.into()))
         );
+    }
+
+    #[test]
+    fn a_window_that_changes_while_it_is_shown_is_shown_again() {
+        let mut slot = slot(Shown::default(), || None);
+        let handed = |as_of, next| {
+            Some(Handed::Windows {
+                changed: Vec::new(),
+                as_of,
+                next: Some(next),
+            })
+        };
+        slot.handed = handed(7, 120);
+        assert_eq!(slot.shown_before(), Some(120));
+        slot.shown.changed = [(0, 7), (60, 8)].into();
+        assert!(slot.has_shown(None));
+        assert_eq!(slot.shown.changed, [(60, 8)].into());
+        assert_eq!(slot.shown_before(), Some(120));
+        slot.handed = handed(8, 240);
+        assert_eq!(slot.shown_before(), Some(240));
     }
 
     #[test]
