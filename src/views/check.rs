@@ -95,6 +95,14 @@ fn refusal(output: &OutputConfig, view: &View) -> Option<String> {
             "a view of plain rows grows for ever, and an output to \"json\" is one file that holds all of it; hint: \"jsonl\" and \"csv\" are appended to"
                 .to_owned(),
         ),
+        (OutputConfig::Object { address, .. }, ViewKind::Rows) if !address.is_prefix() => Some(
+            "a view of plain rows grows for ever, and an object cannot be added to; hint: end the url with '/', and each emission becomes an object below it"
+                .to_owned(),
+        ),
+        (OutputConfig::Object { address, .. }, ViewKind::Running) if address.is_prefix() => Some(
+            "a view of groups is one object that is replaced, and the url names a prefix; hint: add the object's name to it, such as \"tickets.json\""
+                .to_owned(),
+        ),
         (OutputConfig::Postgres { .. }, _) if view.key().is_none() => Some(
             "an output to \"postgres\" replaces rows by their key, and a column of GROUP BY is not among the columns; hint: select every column of GROUP BY"
                 .to_owned(),

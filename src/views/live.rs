@@ -145,6 +145,12 @@ impl<'c> LiveView<'c> {
             }
             self.take(topic, &commits);
         }
+        // The mark that an output begins with is kept before the output is shown anything.
+        let is_kept = |slot: &Slot| {
+            let shown = kept.outputs.get(&slot.outlet.id);
+            shown.is_some_and(|shown| shown.mark == slot.shown.mark)
+        };
+        self.is_kept = self.slots.iter().all(is_kept);
         Ok(())
     }
 
@@ -407,10 +413,10 @@ impl<'c> LiveView<'c> {
         }
         let as_of = self.as_of + 1;
         for slot in &mut self.slots {
-            let shown = &mut slot.shown;
-            let is_shown = |start: &&i64| shown.next_window.is_some_and(|next| **start < next);
+            let before = slot.shown_before();
+            let is_shown = |start: &&i64| before.is_some_and(|next| **start < next);
             let changed: Vec<i64> = changed.iter().filter(is_shown).copied().collect();
-            shown
+            slot.shown
                 .changed
                 .extend(changed.into_iter().map(|start| (start, as_of)));
         }

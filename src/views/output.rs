@@ -6,6 +6,7 @@ mod json_file;
 mod lines;
 #[cfg(feature = "mongodb")]
 mod mongodb;
+mod object;
 mod post;
 mod postgres;
 #[cfg(test)]
@@ -83,6 +84,15 @@ pub fn open(config: &OutputConfig) -> Box<dyn Output> {
             collection,
         } => open_mongodb(url, database.as_deref(), collection),
         OutputConfig::Webhook { url, secret } => Box::new(webhook::Webhook::new(url.clone(), secret.clone())),
+        OutputConfig::Object { address, format } => Box::new(object::Object::new(address.clone(), *format)),
+    }
+}
+
+/// What makes the mark that an output begins with: kept before it is shown anything, so that after a crash it knows its own.
+pub fn beginning(config: &OutputConfig) -> fn() -> Mark {
+    match config {
+        OutputConfig::Object { .. } => object::beginning,
+        _ => || None,
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Slot {
     pub shown: Shown,
     /// Where the output stands by itself: ahead of what is kept while a commit is shown in parts.
     pub mark: Mark,
+    /// What makes the mark of a beginning.
+    beginning: fn() -> Mark,
     pub handed: Option<Handed>,
     /// Of a view of rows, the files it has yet to show.
     pub queue: VecDeque<Queued>,
@@ -49,11 +51,15 @@ pub enum Handed {
 }
 
 impl Slot {
-    pub fn new(outlet: Outlet, shown: Shown) -> Slot {
+    pub fn new(outlet: Outlet, mut shown: Shown, beginning: fn() -> Mark) -> Slot {
+        if shown.mark.is_none() {
+            shown.mark = beginning();
+        }
         Slot {
             mark: shown.mark.clone(),
             outlet,
             shown,
+            beginning,
             handed: None,
             queue: VecDeque::new(),
         }
@@ -71,17 +77,23 @@ impl Slot {
                 let place = self.queue.drain(..count).rev().find_map(|queued| queued.place);
                 match place {
                     // In the middle of a commit: after a crash it is shown from its beginning, over what stands there now.
-                    None => return self.shown.mark.replace(0.into()).is_none(),
+                    None => {
+                        let is_first = self.shown.mark.is_none();
+                        self.shown.mark.get_or_insert(0.into());
+                        return is_first;
+                    }
                     Some(place) => self.shown.place = Some(place),
                 }
             }
             Handed::Windows { changed, as_of, next } => {
-                for start in changed {
-                    // Unless it has changed once more.
-                    if self.shown.changed.get(&start).is_some_and(|at| *at <= as_of) {
-                        self.shown.changed.remove(&start);
-                    }
-                }
+                let from = self.shown.next_window;
+                let is_closed = |start: &i64| {
+                    from.is_none_or(|from| *start >= from) && next.is_some_and(|next| *start < next)
+                };
+                // Unless it has changed once more.
+                self.shown
+                    .changed
+                    .retain(|start, at| *at > as_of || !(changed.contains(start) || is_closed(start)));
                 self.shown.next_window = next.or(self.shown.next_window);
             }
         }
@@ -89,10 +101,21 @@ impl Slot {
         true
     }
 
+    /// Before which window all are shown, or are about to be with the rows that there were when it was handed them.
+    pub fn shown_before(&self) -> Option<i64> {
+        match &self.handed {
+            Some(Handed::Windows { next, .. }) => self.shown.next_window.max(*next),
+            _ => self.shown.next_window,
+        }
+    }
+
     /// It shows nothing of the view as it begins now.
     pub fn start_over(&mut self) {
-        self.shown = Shown::default();
-        self.mark = None;
+        self.shown = Shown {
+            mark: (self.beginning)(),
+            ..Shown::default()
+        };
+        self.mark.clone_from(&self.shown.mark);
         self.handed = None;
         self.queue.clear();
     }
@@ -127,9 +150,10 @@ pub fn open_slots(
     mut shown: BTreeMap<String, Shown>,
 ) -> anyhow::Result<Vec<Slot>> {
     let (of, compiled) = view;
-    let mut opened: Vec<(String, Box<dyn Output>)> = Vec::new();
+    let mut opened: Vec<(String, Box<dyn Output>, fn() -> Mark)> = Vec::new();
     for (position, output) in of.outputs.iter().enumerate() {
-        opened.push((id_of(output, position), output::open(output)));
+        let beginning = output::beginning(output);
+        opened.push((id_of(output, position), output::open(output), beginning));
     }
     for alert in config.alerts.iter().filter(|alert| alert.view == of.name) {
         let condition = Condition::compile(&alert.when.text, compiled.columns())?;
@@ -139,11 +163,12 @@ pub fn open_slots(
                 AlertOutput::Webhook { .. } => format!("webhook#{}", position + 1),
             };
             let told = Alert::new(alert.clone(), condition.clone(), output);
-            opened.push((format!("alert {} to {place}", alert.name), Box::new(told)));
+            let id = format!("alert {} to {place}", alert.name);
+            opened.push((id, Box::new(told), || None));
         }
     }
     let mut slots = Vec::with_capacity(opened.len());
-    for (id, output) in opened {
+    for (id, output, beginning) in opened {
         let described = Described {
             view: of.name.clone(),
             columns: Arc::clone(compiled.columns()),
@@ -153,7 +178,7 @@ pub fn open_slots(
         if id == CONSOLE {
             shown.as_of = 0; // this terminal has seen nothing
         }
-        slots.push(Slot::new(Outlet::open(id, described, output)?, shown));
+        slots.push(Slot::new(Outlet::open(id, described, output)?, shown, beginning));
     }
     Ok(slots)
 }
@@ -175,5 +200,98 @@ fn id_of(output: &OutputConfig, position: usize) -> String {
             format!("mongodb:{database}{collection}")
         }
         OutputConfig::Webhook { .. } => format!("webhook#{}", position + 1),
+        OutputConfig::Object { address, .. } => format!("object:{address}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::Schema;
+    use eventlake_core::names::ViewName;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Takes anything.
+    struct Sink;
+
+    impl Output for Sink {
+        fn emit(&mut self, _emission: &output::Emission<'_>, mark: Mark) -> anyhow::Result<Mark> {
+            Ok(mark)
+        }
+    }
+
+    fn slot(shown: Shown, beginning: fn() -> Mark) -> Slot {
+        let described = Described {
+            view: ViewName::new("v").expect("a name"),
+            columns: Arc::new(Schema::empty()),
+            key: Vec::new(),
+        };
+        let outlet = Outlet::open("sink".to_owned(), described, Box::new(Sink)).expect("a thread");
+        Slot::new(outlet, shown, beginning)
+    }
+
+    /// Shows one file in the middle of a commit, after which an output stands at this mark.
+    fn shows_a_part(slot: &mut Slot, mark: u64) -> bool {
+        slot.queue.push_back(Queued {
+            file: None,
+            place: None,
+        });
+        slot.handed = Some(Handed::Files { count: 1 });
+        slot.has_shown(Some(mark.into()))
+    }
+
+    #[test]
+    fn the_mark_before_a_commit_is_kept_while_the_commit_is_shown_in_parts() {
+        let shown = Shown {
+            mark: Some(500.into()),
+            ..Shown::default()
+        };
+        let mut slot = slot(shown, || None);
+        assert!(!shows_a_part(&mut slot, 600), "nothing new to keep");
+        assert_eq!(
+            (&slot.mark, &slot.shown.mark),
+            (&Some(600.into()), &Some(500.into()))
+        );
+    }
+
+    #[test]
+    fn a_window_that_changes_while_it_is_shown_is_shown_again() {
+        let mut slot = slot(Shown::default(), || None);
+        let handed = |as_of, next| {
+            Some(Handed::Windows {
+                changed: Vec::new(),
+                as_of,
+                next: Some(next),
+            })
+        };
+        slot.handed = handed(7, 120);
+        assert_eq!(slot.shown_before(), Some(120));
+        slot.shown.changed = [(0, 7), (60, 8)].into();
+        assert!(slot.has_shown(None));
+        assert_eq!(slot.shown.changed, [(60, 8)].into());
+        assert_eq!(slot.shown_before(), Some(120));
+        slot.handed = handed(8, 240);
+        assert_eq!(slot.shown_before(), Some(240));
+    }
+
+    #[test]
+    fn the_first_commit_begins_at_nothing_or_at_what_the_output_begins_with() {
+        let mut first = slot(Shown::default(), || None);
+        assert!(shows_a_part(&mut first, 600));
+        assert_eq!(
+            (&first.mark, &first.shown.mark),
+            (&Some(600.into()), &Some(0.into()))
+        );
+        let mut first = slot(Shown::default(), || Some(json!("begun")));
+        assert!(!shows_a_part(&mut first, 600));
+        assert_eq!(first.shown.mark, Some(json!("begun")));
+        first.start_over();
+        assert_eq!(
+            (&first.mark, &first.shown.mark),
+            (&Some(json!("begun")), &Some(json!("begun")))
+        );
     }
 }

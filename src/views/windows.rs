@@ -27,13 +27,19 @@ pub struct Wanted {
 /// Whether there may be windows to show.
 pub fn is_behind(shown: &Shown, clock: &EventClock, grid: Grid) -> bool {
     let is_open = |watermark: i64| shown.next_window.is_some_and(|next| grid.end(next) > watermark);
-    !shown.changed.is_empty() || clock.watermark().is_some_and(|watermark| !is_open(watermark))
+    changed(shown).next().is_some() || clock.watermark().is_some_and(|watermark| !is_open(watermark))
+}
+
+/// Those that have changed since they were shown. One that changed while an output failed to show it for the first time is none.
+fn changed(shown: &Shown) -> impl Iterator<Item = i64> {
+    let is_shown = |start: &i64| shown.next_window.is_some_and(|next| *start < next);
+    shown.changed.keys().copied().filter(is_shown)
 }
 
 /// The next windows to show. `times` are those of all files; a view of one row a window shows that of an empty window, too.
 pub fn wanted(shown: &Shown, clock: &EventClock, grid: Grid, times: &[TimeSpan], is_one_row: bool) -> Wanted {
     let mut wanted = Wanted {
-        changed: shown.changed.keys().take(AT_ONCE).copied().collect(),
+        changed: changed(shown).take(AT_ONCE).collect(),
         closed: Vec::new(),
         next: shown.next_window,
     };
@@ -137,6 +143,26 @@ mod tests {
         };
         assert!(!is_behind(&shown, &clock_at(1_000_100), grid(60, 60)));
         assert!(is_behind(&shown, &clock_at(1_000_140), grid(60, 60)));
+    }
+
+    #[test]
+    fn a_window_that_changed_before_it_was_shown_is_shown_once() {
+        let shown = Shown {
+            next_window: Some(60 * S),
+            changed: [(0, 3), (60 * S, 4), (120 * S, 4)].into(),
+            ..Shown::default()
+        };
+        let found = wanted(&shown, &clock_at(130), grid(60, 60), &times(&[(0, 130)]), false);
+        assert_eq!(
+            (found.changed.clone(), secs(&found)),
+            (vec![0], (vec![60], Some(120)))
+        );
+        let nothing = Shown {
+            changed: [(120 * S, 4)].into(),
+            next_window: Some(120 * S),
+            ..Shown::default()
+        };
+        assert!(!is_behind(&nothing, &clock_at(130), grid(60, 60)));
     }
 
     #[test]

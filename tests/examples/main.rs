@@ -4,6 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "others need more of it")]
+#[path = "../support/bucket.rs"]
+mod bucket;
 #[path = "../support/daemon.rs"]
 mod daemon;
 mod parquet;
@@ -12,6 +15,7 @@ mod platform;
 #[path = "../support/post.rs"]
 mod post;
 mod receiver;
+mod s3;
 mod tickets;
 #[path = "../support/wait.rs"]
 mod wait;

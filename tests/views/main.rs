@@ -5,9 +5,13 @@
 mod support;
 
 mod alerts;
+#[allow(dead_code, reason = "others need more of it")]
+#[path = "../support/bucket.rs"]
+mod bucket;
 #[path = "../support/daemon.rs"]
 mod daemon;
 mod exact;
+mod objects;
 #[path = "../support/post.rs"]
 mod post;
 mod settings;

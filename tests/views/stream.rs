@@ -35,6 +35,8 @@ pub struct Stream {
     producer: BaseProducer,
     pub sent: Vec<Sent>,
     offsets: BTreeMap<(&'static str, i64), i64>,
+    /// What the program takes from its environment.
+    pub variables: Vec<(&'static str, String)>,
     /// Whether every 37th record comes late.
     pub some_are_late: bool,
 }
@@ -53,6 +55,7 @@ impl Stream {
             producer,
             sent: Vec::new(),
             offsets: BTreeMap::new(),
+            variables: Vec::new(),
             some_are_late: true,
         };
         std::fs::write(stream.path("events.json"), SCHEMA).expect("written");
@@ -116,6 +119,7 @@ impl Stream {
         command.args(arguments).current_dir(self.folder.path());
         command.args(["--config", "eventlake.toml"]);
         without_settings(&mut command);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -165,7 +169,7 @@ impl Stream {
     }
 }
 
-fn objects(text: &str) -> Vec<Value> {
+pub fn objects(text: &str) -> Vec<Value> {
     let object = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     text.lines().map(object).collect()
 }

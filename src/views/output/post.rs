@@ -234,7 +234,7 @@ fn basic(userinfo: &str) -> String {
 }
 
 /// The machine's own authorities, as every other program there trusts them. Where there are none, no certificate is good.
-fn native_roots() -> Vec<CertificateDer<'static>> {
+pub(super) fn native_roots() -> Vec<CertificateDer<'static>> {
     rustls_native_certs::load_native_certs().certs
 }
 
@@ -287,7 +287,7 @@ fn jittered(pause: Duration, chance: f64) -> Duration {
 }
 
 /// What went wrong, without the address: ureq names it in some errors.
-fn in_words(error: &ureq::Error) -> String {
+pub(super) fn in_words(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => "it did not answer in time".to_owned(),
         ureq::Error::Io(error) => format!("it cannot be reached: {error}"),

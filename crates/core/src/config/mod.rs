@@ -38,6 +38,7 @@ pub use resolved::{
 };
 pub use settings::{SETTINGS, Section, Setting, nearest};
 pub use transform::{SqlText, TransformConfig, TransformFault, TransformPart};
+pub use views::objects::{ObjectAddress, ObjectFormat, ObjectStoreKind};
 pub use views::outputs::OutputKind;
 pub use views::{OutputConfig, ViewConfig, ViewFault, ViewStart, WindowConfig};
 

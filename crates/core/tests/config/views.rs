@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use eventlake_core::config::{
-    OutputConfig, OutputKind, ViewConfig, ViewStart, WindowConfig, known_variables,
+    ObjectFormat, OutputConfig, OutputKind, ViewConfig, ViewStart, WindowConfig, known_variables,
 };
 
 use proptest::prelude::*;
@@ -91,7 +91,8 @@ fn every_output_reaches_its_place() {
         { to = "csv", path = "/tmp/a.csv" }, { to = "postgres", url_env = "PG", table = "t" },
         { to = "mongodb", url_env = "MONGO", database = "d", collection = "c" },
         { to = "webhook", url = "http://127.0.0.1:1/", secret_file = "password" },
-        { to = "webhook", url_file = "address" }]"#;
+        { to = "webhook", url_file = "address" }, { to = "object", url = "s3://b/x.csv" },
+        { to = "object", url = "gs://b/p/", format = "parquet" }, { to = "object", url = "az://c/x", format = "json" }]"#;
     let view = view_of(
         with_outputs(outputs)
             .with("PG", "postgres://me:hunter2@db/x")
@@ -99,8 +100,19 @@ fn every_output_reaches_its_place() {
     );
     let kinds: BTreeSet<&str> = view.outputs.iter().map(OutputConfig::kind).collect();
     assert_eq!(kinds, OutputKind::ALL.map(OutputKind::name).into());
-    let [console, json, jsonl, csv, postgres, mongodb, webhook, unsigned] = &view.outputs[..] else {
-        panic!("eight outputs, not {:?}", view.outputs)
+    let [
+        console,
+        json,
+        jsonl,
+        csv,
+        postgres,
+        mongodb,
+        webhook,
+        unsigned,
+        objects @ ..,
+    ] = &view.outputs[..]
+    else {
+        panic!("more outputs than {:?}", view.outputs)
     };
     assert_eq!(*console, OutputConfig::Console { rows_max: 3 });
     let path = |text: &str| PathBuf::from(text);
@@ -156,6 +168,17 @@ fn every_output_reaches_its_place() {
         panic!("not {unsigned:?}")
     };
     assert_eq!(url.reveal(), "https://example/hunter2");
+    let object = |output: &OutputConfig| match output {
+        OutputConfig::Object { address, format } => (address.to_string(), *format),
+        other => panic!("not {other:?}"),
+    };
+    let expected = [
+        ("s3://b/x.csv", ObjectFormat::Csv),
+        ("gs://b/p/", ObjectFormat::Parquet),
+        ("az://c/x", ObjectFormat::JsonLines),
+    ];
+    let expected = expected.map(|(url, format)| (url.to_owned(), format));
+    assert_eq!(objects.iter().map(object).collect::<Vec<_>>(), expected);
     let shown = format!("{view:?} {view:#?}");
     assert!(!SECRETS.iter().any(|secret| shown.contains(secret)), "{shown}");
 }
@@ -203,7 +226,7 @@ conf/eventlake.toml:11:40: unknown key "window.late" in [[views]]; did you mean 
 conf/eventlake.toml:12:11: views.outputs: expected one or more tables, such as [{ to = "console" }, { to = "json", path = "output/tickets.json" }], found none; a view without outputs would do nothing
 conf/eventlake.toml:14:8: views.name: "a.b" cannot be a name: only ASCII letters, digits and '_' are allowed
 conf/eventlake.toml:16:3: views.sql: BAD is bad with 1 tables
-conf/eventlake.toml:17:19: views.outputs.to: expected "console", "json", "jsonl", "csv", "postgres", "mongodb" or "webhook", found "jsn"; did you mean "json"?
+conf/eventlake.toml:17:19: views.outputs.to: expected "console", "json", "jsonl", "csv", "postgres", "mongodb", "webhook" or "object", found "jsn"; did you mean "json"?
 conf/eventlake.toml:17:40: views.outputs.path is missing: expected the path of a file on this machine
 conf/eventlake.toml:17:54: unknown key "rows" in an output to "csv"; it belongs to "console"
 conf/eventlake.toml:18:3: views.outputs.table is missing: expected the name of a table in the database, or "schema.table"
@@ -316,17 +339,53 @@ fn each_kind_of_fault_of_an_output_is_named() {
         ("[{}]", "views.outputs.to is missing: expected \"console\""),
         (
             "[{ to = 1 }]",
-            "views.outputs.to: expected \"console\", \"json\", \"jsonl\", \"csv\", \"postgres\", \"mongodb\" or \"webhook\", found",
+            "views.outputs.to: expected \"console\", \"json\", \"jsonl\", \"csv\", \"postgres\", \"mongodb\", \"webhook\" or \"object\", found",
         ),
         ("[{ to = \"Postgre\" }]", "did you mean \"postgres\"?"),
-        ("[{ to = \"kafka\" }]", "or \"webhook\", found \"kafka\""),
+        ("[{ to = \"kafka\" }]", "or \"object\", found \"kafka\""),
         (
             "[{ to = \"postgres://me:hunter2@db/x\" }]",
             "views.outputs.to: expected \"console\"",
         ),
         (
-            "[{ to = \"object\", bucket = \"b\" }]",
-            "an output to an object store is not in this version; take it out",
+            "[{ to = \"object\" }]",
+            "views.outputs.url is missing: expected one of url, url_env and url_file",
+        ),
+        (
+            "[{ to = \"object\", url = \"https://hunter2/x.json\" }]",
+            "views.outputs.url: expected an address that begins with s3:// or gs:// or az://",
+        ),
+        (
+            "[{ to = \"object\", url = \"s3://s3cr3t:hunter2@b/x.json\" }]",
+            "views.outputs.url: there is an '@' before the bucket; what gives access stands in variables",
+        ),
+        (
+            "[{ to = \"object\", url_env = \"PG\" }]",
+            "views.outputs.url_env: ",
+        ),
+        (
+            "[{ to = \"object\", url = \"s3://b/x.txt\" }]",
+            "views.outputs.format is missing: the object's name ends with none of .json, .jsonl, .csv and .parquet; expected \"json\"",
+        ),
+        (
+            "[{ to = \"object\", url = \"s3://b/x/\" }]",
+            "views.outputs.format is missing: a prefix does not tell it; expected \"json\"",
+        ),
+        (
+            "[{ to = \"object\", url = \"s3://b/x\", format = \"xml\" }]",
+            "views.outputs.format: expected \"json\", \"jsonl\", \"csv\" or \"parquet\", found \"xml\"",
+        ),
+        (
+            "[{ to = \"object\", url = \"s3://b/x.csv\" }, { to = \"object\", url = \"s3://b/x.csv\", format = \"json\" }]",
+            "views.outputs.url: s3://b/x.csv is the url of the output at line 10; expected an object, or a prefix, for each output",
+        ),
+        (
+            "[{ to = \"object\", url = \"s3://b/p/\", format = \"csv\" }, { to = \"object\", url = \"s3://b/p/q/x.csv\" }]",
+            "views.outputs.url: s3://b/p/q/x.csv lies below the url of the output at line 10",
+        ),
+        (
+            "[{ to = \"object\", url = \"s3://b/p/x.csv\" }, { to = \"object\", url = \"s3://b/\", format = \"csv\" }]",
+            "views.outputs.url: s3://b/ contains the url of the output at line 10",
         ),
         (
             "[{ to = \"mongodb\", url = \"mongodb://hunter2/d\" }]",

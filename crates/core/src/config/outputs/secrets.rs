@@ -57,6 +57,7 @@ const fn url(schemes: &'static [&'static str]) -> SecretKeys {
 pub(in crate::config) const WEBHOOK_URL: SecretKeys = url(&["http://", "https://"]);
 pub(in crate::config) const POSTGRES_URL: SecretKeys = url(&["postgres://", "postgresql://"]);
 pub(in crate::config) const MONGODB_URL: SecretKeys = url(&["mongodb://", "mongodb+srv://"]);
+pub(in crate::config) const OBJECT_URL: SecretKeys = url(&["s3://", "gs://", "az://", "abfs://", "abfss://"]);
 pub(in crate::config) const SECRET: SecretKeys = SecretKeys {
     plain: "secret",
     variable: "secret_env",
@@ -80,19 +81,32 @@ impl WrittenSecret {
         around: &Surroundings<'_>,
         file: &Path,
     ) -> Given<Secret> {
+        Self::resolve_as(written, reader, around, file, |text| {
+            Ok(Secret::new(text.to_owned()))
+        })
+    }
+
+    /// Like [`WrittenSecret::resolve`], as what the text stands for. What is wrong with it repeats nothing of it.
+    pub fn resolve_as<T>(
+        written: &Given<WrittenSecret>,
+        reader: &mut Reader<'_>,
+        around: &Surroundings<'_>,
+        file: &Path,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Given<T> {
         let (secret, place) = match written {
             Given::Value { value, place } => (value, place.clone()),
             Given::Absent => return Given::Absent,
             Given::Refused => return Given::Refused,
         };
         let text = secret.source.text(around, file);
-        match text.and_then(|text| secret.checked(text)) {
+        match text.and_then(|text| parse(secret.checked(&text)?)) {
             Ok(value) => Given::Value { value, place },
             Err(reason) => secret_fault(reader, secret.section, place, secret.key, &reason),
         }
     }
 
-    fn checked(&self, text: String) -> Result<Secret, String> {
+    fn checked<'t>(&self, text: &'t str) -> Result<&'t str, String> {
         if text.trim().is_empty() {
             Err("it is empty".to_owned())
         } else if text.contains(char::is_control) {
@@ -101,7 +115,7 @@ impl WrittenSecret {
             let schemes = self.schemes.join(" or ");
             Err(format!("expected an address that begins with {schemes}"))
         } else {
-            Ok(Secret::new(text))
+            Ok(text)
         }
     }
 }

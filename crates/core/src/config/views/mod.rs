@@ -1,5 +1,6 @@
 //! Live views as configured: SQL over tables, when it is worked out, and where its rows go.
 
+pub(super) mod objects;
 pub(super) mod outputs;
 pub(super) mod resolve;
 pub(super) mod written;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use super::outputs::secrets::Secret;
 use super::transform::SqlText;
 use crate::names::ViewName;
+use objects::{ObjectAddress, ObjectFormat};
 use outputs::OutputKind;
 
 /// One `[[views]]` table.
@@ -80,6 +82,12 @@ pub enum OutputConfig {
         /// What the body is signed with.
         secret: Option<Secret>,
     },
+    /// In S3, Azure Blob Storage or Google Cloud Storage: an object that is replaced, or a prefix with an object for each window
+    /// or for each emission of new rows.
+    Object {
+        address: ObjectAddress,
+        format: ObjectFormat,
+    },
 }
 
 impl OutputConfig {
@@ -94,6 +102,7 @@ impl OutputConfig {
             Self::Postgres { .. } => OutputKind::Postgres,
             Self::Mongodb { .. } => OutputKind::Mongodb,
             Self::Webhook { .. } => OutputKind::Webhook,
+            Self::Object { .. } => OutputKind::Object,
         };
         kind.name()
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::objects::WrittenObject;
 use crate::config::outputs::secrets::{MONGODB_URL, POSTGRES_URL, WrittenSecret};
 use crate::config::outputs::webhook::WrittenWebhook;
 use crate::config::outputs::{self, Kind, OutputTable, mongodb};
@@ -19,6 +20,7 @@ pub enum OutputKind {
     Postgres,
     Mongodb,
     Webhook,
+    Object,
 }
 
 impl OutputKind {
@@ -30,6 +32,7 @@ impl OutputKind {
         Self::Postgres,
         Self::Mongodb,
         Self::Webhook,
+        Self::Object,
     ];
 
     /// As the configuration calls it.
@@ -43,6 +46,7 @@ impl OutputKind {
             Self::Postgres => "postgres",
             Self::Mongodb => "mongodb",
             Self::Webhook => "webhook",
+            Self::Object => "object",
         }
     }
 
@@ -62,6 +66,7 @@ impl OutputKind {
                 "secret_env",
                 "secret_file",
             ],
+            Self::Object => &["url", "url_env", "url_file", "format"],
         }
     }
 }
@@ -72,7 +77,7 @@ impl Kind for OutputKind {
     const OUTPUTS: Setting = settings::OUTPUTS;
     const TO: Setting = TO;
     const KINDS: &'static [Self] = &OutputKind::ALL;
-    const NOT_YET: &'static [(&'static str, &'static str)] = &[("object", "an output to an object store")];
+    const NOT_YET: &'static [(&'static str, &'static str)] = &[];
 
     fn name(self) -> &'static str {
         OutputKind::name(self)
@@ -85,7 +90,7 @@ impl Kind for OutputKind {
 
 const TO: Setting = settings::views(
     "outputs.to",
-    "\"console\", \"json\", \"jsonl\", \"csv\", \"postgres\", \"mongodb\" or \"webhook\"",
+    "\"console\", \"json\", \"jsonl\", \"csv\", \"postgres\", \"mongodb\", \"webhook\" or \"object\"",
 );
 const ROWS: Setting = settings::views("outputs.rows", "a number of rows from 1 to 10000");
 pub(super) const PATH: Setting = settings::views("outputs.path", "the path of a file on this machine");
@@ -116,6 +121,7 @@ pub(in crate::config) enum WrittenOutput {
         collection: Given<String>,
     },
     Webhook(WrittenWebhook),
+    Object(WrittenObject),
 }
 
 #[derive(Clone, Copy)]
@@ -152,6 +158,7 @@ fn read_one(reader: &mut Reader<'_>, output: &OutputTable<'_, '_>, kind: OutputK
             collection: output.require(reader, &COLLECTION, mongodb::collection),
         },
         OutputKind::Webhook => WrittenOutput::Webhook(WrittenWebhook::read(reader, output)),
+        OutputKind::Object => WrittenOutput::Object(WrittenObject::read(reader, output)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::objects::Objects;
 use super::outputs::{DATABASE, FileFormat, PATH, WrittenOutput};
 use super::written::{WrittenView, WrittenViews, WrittenWindow};
 use super::{OutputConfig, ViewConfig, WindowConfig};
@@ -48,6 +49,7 @@ pub(in crate::config) fn resolve(reader: &mut Reader<'_>, written: WrittenViews,
     let mut files = Files {
         lake: known.lake,
         taken: Vec::new(),
+        objects: Objects::default(),
     };
     let mut views = Views {
         configs: Vec::new(),
@@ -260,13 +262,18 @@ fn output_of(
             let Webhook { url, secret } = webhook.resolve(reader, known.around, known.file)?;
             Some(OutputConfig::Webhook { url, secret })
         }
+        WrittenOutput::Object(object) => {
+            let (address, format) = files.objects.take(reader, object, known)?;
+            Some(OutputConfig::Object { address, format })
+        }
     }
 }
 
-/// The files that outputs write: each by one output, and none where the lake has its own.
+/// The files that outputs write: each by one output, and none where the lake has its own. And the objects.
 struct Files<'a> {
     lake: &'a LakeConfig,
     taken: Vec<(PathBuf, Place)>,
+    objects: Objects,
 }
 
 impl Files<'_> {
