@@ -24,7 +24,7 @@ pub enum OutputKind {
 }
 
 impl OutputKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Console,
         Self::Json,
         Self::JsonLines,
