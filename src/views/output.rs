@@ -88,8 +88,10 @@ pub fn open(config: &OutputConfig) -> Box<dyn Output> {
     }
 }
 
-/// What makes the mark that an output begins with: kept before it is shown anything, so that after a crash it knows its own.
-pub fn beginning(config: &OutputConfig) -> fn() -> Mark {
+/// Makes the mark that an output begins with: kept before it is shown anything, so that after a crash it knows its own.
+pub type Beginning = fn() -> Mark;
+
+pub fn beginning(config: &OutputConfig) -> Beginning {
     match config {
         OutputConfig::Object { .. } => object::beginning,
         _ => || None,

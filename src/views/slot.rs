@@ -9,7 +9,7 @@ use eventlake_engine::lake::LogPlace;
 use eventlake_query::{Condition, View};
 
 use super::outlet::{Described, Outlet};
-use super::output::{self, Alert, Mark, Output};
+use super::output::{self, Alert, Beginning, Mark, Output};
 use super::state::Shown;
 
 /// Where the state of an output to the console is kept.
@@ -21,8 +21,7 @@ pub struct Slot {
     pub shown: Shown,
     /// Where the output stands by itself: ahead of what is kept while a commit is shown in parts.
     pub mark: Mark,
-    /// What makes the mark of a beginning.
-    beginning: fn() -> Mark,
+    beginning: Beginning,
     pub handed: Option<Handed>,
     /// Of a view of rows, the files it has yet to show.
     pub queue: VecDeque<Queued>,
@@ -51,7 +50,7 @@ pub enum Handed {
 }
 
 impl Slot {
-    pub fn new(outlet: Outlet, mut shown: Shown, beginning: fn() -> Mark) -> Slot {
+    pub fn new(outlet: Outlet, mut shown: Shown, beginning: Beginning) -> Slot {
         if shown.mark.is_none() {
             shown.mark = beginning();
         }
@@ -150,7 +149,7 @@ pub fn open_slots(
     mut shown: BTreeMap<String, Shown>,
 ) -> anyhow::Result<Vec<Slot>> {
     let (of, compiled) = view;
-    let mut opened: Vec<(String, Box<dyn Output>, fn() -> Mark)> = Vec::new();
+    let mut opened: Vec<(String, Box<dyn Output>, Beginning)> = Vec::new();
     for (position, output) in of.outputs.iter().enumerate() {
         let beginning = output::beginning(output);
         opened.push((id_of(output, position), output::open(output), beginning));
@@ -223,7 +222,7 @@ mod tests {
         }
     }
 
-    fn slot(shown: Shown, beginning: fn() -> Mark) -> Slot {
+    fn slot(shown: Shown, beginning: Beginning) -> Slot {
         let described = Described {
             view: ViewName::new("v").expect("a name"),
             columns: Arc::new(Schema::empty()),
