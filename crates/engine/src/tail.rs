@@ -15,6 +15,7 @@ use crate::ingest::{
     ClusterShape, IngestContext, Shares, SourceItem, SourceRecord, TopicQueue, consumer_config, topic_queue,
 };
 use crate::kafka::client::{ConnectError, client_creation_reason};
+use crate::kafka::offsets::{Which, list_offsets};
 use crate::kafka::topics::{self, DescribeError};
 
 const ASK_WAIT: Duration = Duration::from_secs(10);
@@ -178,38 +179,35 @@ fn places(
     partitions: Vec<PartitionId>,
     from: TailFrom,
 ) -> Result<BTreeMap<PartitionId, Place>, KafkaError> {
+    let list = |which| {
+        list_offsets(
+            consumer,
+            partitions.iter().map(|id| (topic, *id)),
+            which,
+            ASK_WAIT,
+        )
+    };
+    let (lows, ends) = (list(Which::First)?, list(Which::Last)?);
+    let young = match from {
+        TailFrom::Time { micros } => list(Which::Since {
+            unix_millis: micros.div_euclid(1000),
+        })?,
+        _ => BTreeMap::new(),
+    };
     let share = |newest: u64| newest.div_ceil(partitions.len().max(1) as u64);
-    let mut places = BTreeMap::new();
-    for partition in &partitions {
-        let (low, end) = consumer.fetch_watermarks(topic.as_str(), partition.0, ASK_WAIT)?;
+    let place = |((topic, partition), end): ((TopicName, PartitionId), Offset)| {
+        let key = (topic, partition);
+        let low = lows.get(&key).copied().unwrap_or(end);
         let from = match from {
             TailFrom::Earliest => low,
             TailFrom::Latest => end,
             TailFrom::Newest(records) => {
                 let records = i64::try_from(share(records)).unwrap_or(i64::MAX);
-                end.saturating_sub(records).max(low)
+                Offset(end.0.saturating_sub(records)).max(low)
             }
-            TailFrom::Time { micros } => first_since(consumer, topic, *partition, micros)?.unwrap_or(end),
+            TailFrom::Time { .. } => young.get(&key).copied().unwrap_or(end),
         };
-        let (from, end) = (Offset(from), Offset(end));
-        places.insert(*partition, Place { from, end });
-    }
-    Ok(places)
-}
-
-/// The first offset with this timestamp or a later one; None when there is none.
-fn first_since(
-    consumer: &BaseConsumer<IngestContext>,
-    topic: &TopicName,
-    partition: PartitionId,
-    micros: i64,
-) -> Result<Option<i64>, KafkaError> {
-    let mut asked = TopicPartitionList::new();
-    let millis = micros.div_euclid(1000).max(0);
-    asked.add_partition_offset(topic.as_str(), partition.0, RdOffset::Offset(millis))?;
-    let found = consumer.offsets_for_times(asked, ASK_WAIT)?;
-    let found = found.find_partition(topic.as_str(), partition.0);
-    Ok(found
-        .and_then(|found| found.offset().to_raw())
-        .filter(|offset| *offset >= 0))
+        (partition, Place { from, end })
+    };
+    Ok(ends.into_iter().map(place).collect())
 }

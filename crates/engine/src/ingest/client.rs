@@ -9,16 +9,26 @@ use crate::kafka::client::client_config;
 /// From so many partitions on, librdkafka's statistics come less often.
 const MANY_PARTITIONS: usize = 100;
 
-/// Slows down the statistics, and the lag that librdkafka keeps on their account: both go through every partition, whether or not
-/// anything comes. All that is lost is that a broker that is back may be said to be so some seconds later.
-///
-/// Never slows down `fetch.wait.max.ms` with them: while a fetch waits on partitions that have nothing, those whose queues were
-/// full when it was sent wait with it, so one topic's backlog among many idle ones would be read the more slowly.
+/// How long a fetch waits where nothing comes. Not more: while it waits, those partitions whose queues were full when it was sent
+/// wait with it, so one topic's backlog among many idle ones is read the more slowly.
+const FETCH_WAIT_MILLIS: usize = 200;
+const FETCH_WAIT_MILLIS_MAX: usize = 500;
+
+/// Slows down what goes through every partition, whether or not anything comes: the statistics, with the lag that librdkafka keeps on
+/// their account, and fetches that find nothing. All that is lost is that a broker that is back may be said to be so some seconds
+/// later, and that a full queue may be filled again after half a second: so a partition that is alone among thousands is read at
+/// two of its fetches a second ([`Shares::fetch_bytes_per_partition`]).
 pub fn pace(config: &mut ClientConfig, kafka: &KafkaConfig, partitions: usize) {
-    let name = "statistics.interval.ms";
     let times = partitions.div_ceil(MANY_PARTITIONS).max(1);
-    if !kafka.properties.contains_key(name) {
-        config.set(name, (2_000 * times).min(30_000).to_string());
+    let fetch_wait = (FETCH_WAIT_MILLIS + partitions * 3 / 10).min(FETCH_WAIT_MILLIS_MAX);
+    let paced = [
+        ("statistics.interval.ms", (2_000 * times).min(30_000)),
+        ("fetch.wait.max.ms", fetch_wait),
+    ];
+    for (name, millis) in paced {
+        if !kafka.properties.contains_key(name) {
+            config.set(name, millis.to_string());
+        }
     }
 }
 
@@ -32,7 +42,7 @@ pub fn consumer_config(kafka: &KafkaConfig, shares: &Shares) -> ClientConfig {
         ("topic.metadata.refresh.interval.ms", "10000".to_owned()),
         // Without it a full queue is looked at again only after a second, and throughput saw-tooths.
         ("fetch.queue.backoff.ms", "5".to_owned()),
-        ("fetch.wait.max.ms", "200".to_owned()),
+        ("fetch.wait.max.ms", FETCH_WAIT_MILLIS.to_string()),
         ("queued.min.messages", "1000000".to_owned()),
         (
             "queued.max.messages.kbytes",
@@ -68,23 +78,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_partitions_make_statistics_rare_and_what_the_user_says_stays() {
+    fn many_partitions_are_asked_less_often_and_what_the_user_says_stays() {
         let mut kafka = KafkaConfig {
             brokers: "127.0.0.1:9092".to_owned(),
             group: "g".to_owned(),
             properties: Default::default(),
         };
-        let paced = |kafka: &KafkaConfig, partitions| {
+        let paced = |kafka: &KafkaConfig, partitions, name| {
             let mut config = ClientConfig::new();
             pace(&mut config, kafka, partitions);
-            config.get("statistics.interval.ms").map(str::to_owned)
+            config.get(name).map(str::to_owned)
         };
-        for (partitions, millis) in [(0, "2000"), (100, "2000"), (101, "4000"), (100_000, "30000")] {
-            assert_eq!(paced(&kafka, partitions).as_deref(), Some(millis), "{partitions}");
+        for (partitions, statistics, fetch) in [
+            (0, "2000", "200"),
+            (100, "2000", "230"),
+            (101, "4000", "230"),
+            (1_000, "20000", "500"),
+            (100_000, "30000", "500"),
+        ] {
+            let found =
+                ["statistics.interval.ms", "fetch.wait.max.ms"].map(|name| paced(&kafka, partitions, name));
+            assert_eq!(
+                found,
+                [statistics, fetch].map(|millis| Some(millis.to_owned())),
+                "{partitions}"
+            );
         }
-        kafka
-            .properties
-            .insert("statistics.interval.ms".to_owned(), "7".to_owned());
-        assert_eq!(paced(&kafka, 1000), None);
+        for name in ["statistics.interval.ms", "fetch.wait.max.ms"] {
+            kafka.properties.insert(name.to_owned(), "7".to_owned());
+            assert_eq!(paced(&kafka, 1000, name), None);
+        }
     }
 }

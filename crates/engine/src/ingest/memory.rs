@@ -32,7 +32,8 @@ pub struct Shares {
     /// Bound of the queue of each topic: librdkafka's bound is per partition, but it looks at the queue that the
     /// partition is forwarded to.
     pub queue_bytes_per_topic: u64,
-    /// Bound of what one fetch may bring of a partition.
+    /// Bound of what one fetch may bring of a partition. A broker hands out whole batches of a producer, and of one that is
+    /// larger than this only where it is the first of the response: each fetch then brings one batch of all partitions together.
     pub fetch_bytes_per_partition: u64,
     /// Bound of one fetch response.
     pub fetch_bytes: u64,
@@ -42,7 +43,9 @@ impl Shares {
     /// Shares out `limit_bytes` for a cluster whose partitions may all be assigned to this process.
     ///
     /// A topic's queue is handed out as a whole, and filled again meanwhile, and each time one fetch of each broker may go
-    /// beyond its bound: so bound and fetch each get a quarter of the queues' share.
+    /// beyond its bound: so bound and fetch each get a quarter of the queues' share. A fetch may bring more of a partition than the
+    /// queues' share would give each: only when nobody reads do all queues fill up to it, and [`Budget::watch`] then takes it from the
+    /// buffers.
     ///
     /// Writing a roll needs room besides its buffer: the sorted copy of a time partition and its encoded pages. So
     /// buffers get under half of what remains, and a roll in turn is at most a third of that.
@@ -56,7 +59,7 @@ impl Shares {
         let [brokers, topics, partitions] = [brokers, topics, partitions].map(|count| count.max(1) as u64);
         let free = limit_bytes.saturating_sub(BASE_BYTES).max(16 << 20);
         let queues = (free / 5).min(QUEUES_BYTES_MAX);
-        let fetch = (queues / partitions / 2).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX);
+        let fetch = (free / 2 / partitions).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX);
         Shares {
             buffer_bytes: free * 2 / 5,
             queue_bytes_per_topic: (queues / 4 / topics).clamp(FETCH_BYTES_MIN, QUEUE_BYTES_MAX),

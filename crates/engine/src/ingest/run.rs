@@ -31,10 +31,10 @@ use crate::ingest::pause::Pause;
 use crate::ingest::pipeline::{Pipeline, Reassign};
 use crate::ingest::rewrite::Rewriter;
 use crate::ingest::source::topic_queue;
-use crate::ingest::start::TopicStart;
+use crate::ingest::start::{TopicStart, identities};
 use crate::ingest::tidy::Tidier;
 use crate::ingest::transform::Transforms;
-use crate::ingest::until_end::{EndTarget, NoAim, aim_at, aim_at_another};
+use crate::ingest::until_end::{EndTarget, NoAim, aim_at};
 use crate::kafka::client::{CONNECT_TIMEOUT, Cluster, ConnectError, client_creation_reason, connect};
 use crate::kafka::topics::DescribeError;
 use crate::lake::{LakeError, LakePaths, SnapshotPolicy, TopicLog};
@@ -540,23 +540,47 @@ impl Ingester {
 
     /// With an end to reach: a topic that was created again has other ends, one that is gone has none.
     fn follow_topics(&mut self) -> Result<(), IngestError> {
-        let topics = &mut self.topics;
+        let mut on_their_way = Vec::new();
         for link in self.assignment.topics() {
-            let mut own = topics
-                .iter_mut()
-                .filter(|topic| Arc::ptr_eq(&topic.telemetry, &link.telemetry));
-            let Some(topic) = own.next() else { continue };
+            let mut own = self
+                .topics
+                .iter()
+                .enumerate()
+                .filter(|(_, topic)| Arc::ptr_eq(&topic.telemetry, &link.telemetry));
+            let Some((index, topic)) = own.next() else {
+                continue;
+            };
             let Some(end) = &topic.end else { continue };
             let stopped = matches!(link.telemetry.state(), TopicState::Stopped { .. });
-            let aim = end.aim();
-            if stopped || link.start.has_landed(&aim) {
-                continue;
+            if !stopped && !link.start.has_landed(&end.aim()) {
+                on_their_way.push((index, link.start.topic().clone(), Arc::clone(end)));
             }
-            match aim_at_another(link.start.topic(), &self.consumer, &aim.topic_id, FOLLOW_WAIT) {
+        }
+        let names: Vec<&str> = on_their_way
+            .iter()
+            .map(|(_, topic, _)| topic.name.as_str())
+            .collect();
+        // One request for all of them: each waits behind a fetch.
+        let seen = match identities(&names, &self.consumer) {
+            Ok(seen) => seen,
+            Err(error) => {
+                tracing::debug!("cannot look after the topics' ends: {error}");
+                return Ok(());
+            }
+        };
+        for ((index, config, end), seen) in on_their_way.into_iter().zip(seen) {
+            let topic = &mut self.topics[index];
+            let same = seen.map(|(seen, _)| seen.topic_id == end.aim().topic_id);
+            let another = match same {
+                Ok(true) => Ok(None),
+                Ok(false) => aim_at(&config, &self.consumer, FOLLOW_WAIT).map(Some),
+                Err(error) => Err(error.into()),
+            };
+            match another {
                 Ok(None) => topic.missing_since = None,
                 Ok(Some(now)) => {
                     topic.missing_since = None;
-                    tracing::warn!(topic = %link.name, "the topic was created again during this run: its end is that of now");
+                    tracing::warn!(topic = %config.name, "the topic was created again during this run: its end is that of now");
                     end.aim_anew(now);
                 }
                 Err(NoAim::Describe(missing @ DescribeError::UnknownTopic { .. })) => {
@@ -569,7 +593,7 @@ impl Ingester {
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(topic = %link.name, "cannot look after the topic's end: {error}")
+                    tracing::debug!(topic = %config.name, "cannot look after the topic's end: {error}")
                 }
             }
         }

@@ -13,8 +13,6 @@ use eventlake_core::config::{Start, TopicConfig};
 use eventlake_core::continuity::{Identity, Life, life};
 use eventlake_core::position::{Offset, PartitionId};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::{Offset as RdOffset, TopicPartitionList};
 
 use crate::failpoint::Failpoints;
 use crate::failpoint::step::Step;
@@ -23,6 +21,7 @@ use crate::ingest::evolution;
 use crate::ingest::rewrite::Rewriter;
 use crate::ingest::tidy::Tidier;
 use crate::ingest::until_end::Aim;
+use crate::kafka::offsets::{Which, list_offsets};
 use crate::kafka::topics::{self, DescribeError, TopicDescription};
 use crate::lake::{LakeError, TopicLog};
 
@@ -269,10 +268,25 @@ pub fn identity(
     topic: &TopicConfig,
     consumer: &BaseConsumer<IngestContext>,
 ) -> Result<(Identity, TopicDescription), DescribeError> {
-    let description = topics::describe(consumer.client(), topic.name.as_str(), ASK_WAIT)?;
+    let mut identities = identities(&[topic.name.as_str()], consumer)?;
+    identities.pop().expect("one answer for the one topic asked for")
+}
+
+/// Who each of these topics is right now, in one request.
+///
+/// # Errors
+/// When the request as a whole failed. A topic that is missing or refused is its own answer's error.
+pub fn identities(
+    topics: &[&str],
+    consumer: &BaseConsumer<IngestContext>,
+) -> Result<Vec<Result<(Identity, TopicDescription), DescribeError>>, DescribeError> {
+    let described = topics::describe_all(consumer.client(), topics, ASK_WAIT)?;
     let cluster_id = topics::cluster_id(consumer.client(), ASK_WAIT);
-    let identity = Identity::of(cluster_id.as_deref(), description.topic_id.as_deref());
-    Ok((identity, description))
+    let identity = |description: TopicDescription| {
+        let identity = Identity::of(cluster_id.as_deref(), description.topic_id.as_deref());
+        (identity, description)
+    };
+    Ok(described.into_iter().map(|one| one.map(identity)).collect())
 }
 
 fn from_zero(description: &TopicDescription) -> Vec<PartitionStart> {
@@ -293,38 +307,26 @@ fn first_starts(
     description: &TopicDescription,
     consumer: &BaseConsumer<IngestContext>,
 ) -> Result<Vec<PartitionStart>, Trouble> {
-    let name = topic.name.as_str();
-    let not_now = |error: KafkaError| {
-        Trouble::NotNow(format!("the offsets of topic {name} are not to be had: {error}"))
+    let list = |which| {
+        let partitions = description.partitions.iter();
+        let partitions = partitions.map(|one| (&topic.name, PartitionId(one.partition)));
+        list_offsets(consumer, partitions, which, ASK_WAIT).map_err(|error| {
+            Trouble::NotNow(format!(
+                "the offsets of topic {} are not to be had: {error}",
+                topic.name
+            ))
+        })
     };
-    let partitions = description.partitions.iter().map(|partition| partition.partition);
-    let mut starts = Vec::new();
-    for partition in partitions {
-        let (low, end) = consumer
-            .fetch_watermarks(name, partition, ASK_WAIT)
-            .map_err(not_now)?;
-        let from = match topic.start {
-            Start::Earliest => low,
-            Start::Latest => end,
-            Start::At { unix_millis } => {
-                let mut at = TopicPartitionList::new();
-                at.add_partition_offset(name, partition, RdOffset::Offset(unix_millis))
-                    .map_err(not_now)?;
-                let found = consumer.offsets_for_times(at, ASK_WAIT).map_err(not_now)?;
-                match found
-                    .find_partition(name, partition)
-                    .map(|element| element.offset())
-                {
-                    Some(RdOffset::Offset(offset)) => offset,
-                    // Nothing that young: what comes will be.
-                    _ => end,
-                }
-            }
-        };
-        starts.push(PartitionStart {
-            partition: PartitionId(partition),
-            from: Offset(from),
-        });
-    }
-    Ok(starts)
+    let found = match topic.start {
+        Start::Earliest => list(Which::First)?,
+        Start::Latest => list(Which::Last)?,
+        Start::At { unix_millis } => {
+            // A partition that has nothing that young starts at its end: what comes will be.
+            let mut found = list(Which::Last)?;
+            found.extend(list(Which::Since { unix_millis })?);
+            found
+        }
+    };
+    let start = |((_, partition), from)| PartitionStart { partition, from };
+    Ok(found.into_iter().map(start).collect())
 }

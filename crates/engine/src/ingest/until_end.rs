@@ -8,10 +8,11 @@ use std::time::Duration;
 use eventlake_core::commit::TopicId;
 use eventlake_core::config::TopicConfig;
 use eventlake_core::position::{Offset, PartitionId};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 
 use crate::ingest::context::IngestContext;
 use crate::ingest::start::identity;
+use crate::kafka::offsets::{Which, list_offsets};
 use crate::kafka::topics::DescribeError;
 
 /// The ends of a topic's partitions: the last stable offset of each when they were asked for.
@@ -55,12 +56,8 @@ impl EndTarget {
 pub enum NoAim {
     #[error(transparent)]
     Describe(#[from] DescribeError),
-    #[error("the end of {topic} partition {partition} is not to be had: {reason}")]
-    End {
-        topic: String,
-        partition: i32,
-        reason: String,
-    },
+    #[error("the ends of {topic} are not to be had: {reason}")]
+    End { topic: String, reason: String },
 }
 
 /// Where the topic's partitions end now, and which topic that is: the id before the ends were asked for is the id after it.
@@ -74,37 +71,22 @@ pub fn aim_at(
 ) -> Result<Aim, NoAim> {
     loop {
         let (before, description) = identity(topic, consumer)?;
-        let mut ends = BTreeMap::new();
-        for partition in description.partitions.iter().map(|one| one.partition) {
-            let watermarks = consumer.fetch_watermarks(topic.name.as_str(), partition, wait);
-            let (_, end) = watermarks.map_err(|error| NoAim::End {
-                topic: topic.name.to_string(),
-                partition,
-                reason: error.to_string(),
-            })?;
-            ends.insert(PartitionId(partition), Offset(end));
-        }
+        let partitions = description.partitions.iter();
+        let partitions = partitions.map(|one| (&topic.name, PartitionId(one.partition)));
+        let ends = list_offsets(consumer, partitions, Which::Last, wait);
+        let ends = ends.map_err(|error| NoAim::End {
+            topic: topic.name.to_string(),
+            reason: error.to_string(),
+        })?;
         if identity(topic, consumer)?.0 == before {
             return Ok(Aim {
                 topic_id: before.topic_id,
-                ends: Arc::new(ends),
+                ends: Arc::new(
+                    ends.into_iter()
+                        .map(|((_, partition), end)| (partition, end))
+                        .collect(),
+                ),
             });
         }
     }
-}
-
-/// The ends of the topic that is there now, if it is another than the one aimed at.
-///
-/// # Errors
-/// As [`aim_at`].
-pub fn aim_at_another(
-    topic: &TopicConfig,
-    consumer: &BaseConsumer<IngestContext>,
-    aimed_at: &TopicId,
-    wait: Duration,
-) -> Result<Option<Aim>, NoAim> {
-    if identity(topic, consumer)?.0.topic_id == *aimed_at {
-        return Ok(None);
-    }
-    aim_at(topic, consumer, wait).map(Some)
 }

@@ -4,5 +4,6 @@ pub mod admin;
 pub mod builtin;
 mod certificate;
 pub mod client;
+pub mod offsets;
 pub mod property;
 pub mod topics;

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use eventlake_core::config::KafkaConfig;
 use eventlake_core::names::TopicName;
 use eventlake_core::position::{Offset, PartitionId};
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::Metadata;
 use serde::Serialize;
 
 use crate::kafka::client::{ClientLog, ConnectError, metadata_client};
+use crate::kafka::offsets::{Which, list_offsets};
 use crate::kafka::topics::describe_all;
 
 /// How long one question for the cluster's topics may take before it is asked again.
@@ -73,8 +73,12 @@ impl Brokers {
     ) -> Result<BTreeMap<TopicName, BrokerTopic>, String> {
         let deadline = Instant::now() + timeout;
         let outcome = self.partitions(topics, deadline).and_then(|partitions| {
-            let starts = self.offsets(&partitions, rdkafka::Offset::Beginning, deadline)?;
-            let ends = self.offsets(&partitions, rdkafka::Offset::End, deadline)?;
+            let all = || {
+                let each = partitions.iter();
+                each.flat_map(|(topic, ids)| ids.iter().map(move |id| (topic, *id)))
+            };
+            let starts = list_offsets(&self.client, all(), Which::First, remaining(deadline))?;
+            let ends = list_offsets(&self.client, all(), Which::Last, remaining(deadline))?;
             Ok((partitions, starts, ends))
         });
         let (partitions, starts, ends) = outcome.map_err(|error| self.explain(&error))?;
@@ -146,35 +150,6 @@ impl Brokers {
                 return Err(error);
             }
         }
-    }
-
-    /// The first or the last offset of each partition: one request a leader, not one a partition.
-    fn offsets(
-        &self,
-        partitions: &BTreeMap<TopicName, Vec<PartitionId>>,
-        which: rdkafka::Offset,
-        deadline: Instant,
-    ) -> Result<BTreeMap<(TopicName, PartitionId), Offset>, KafkaError> {
-        let mut asked = TopicPartitionList::new();
-        for (topic, ids) in partitions {
-            for partition in ids {
-                // Kafka's protocol spells "the first" and "the last" as timestamps of -2 and -1, as librdkafka does.
-                asked.add_partition_offset(topic.as_str(), partition.0, which)?;
-            }
-        }
-        if partitions.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let answered = self.client.offsets_for_times(asked, remaining(deadline))?;
-        let mut offsets = BTreeMap::new();
-        for element in answered.elements() {
-            element.error()?;
-            let topic = TopicName::new(element.topic()).expect("the topic asked for");
-            if let rdkafka::Offset::Offset(offset) = element.offset() {
-                offsets.insert((topic, PartitionId(element.partition())), Offset(offset));
-            }
-        }
-        Ok(offsets)
     }
 
     /// librdkafka's reasons wait in a queue until somebody polls.
