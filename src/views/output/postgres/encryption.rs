@@ -280,20 +280,7 @@ pub fn in_words(error: &Error, host: &str, trust: &Trust) -> String {
         time.map_or_else(String::new, |time| time.format(" %Y-%m-%d %H:%M UTC").to_string())
     };
     match fault {
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => match trust.authorities() {
-            // Of the certificate nothing was checked.
-            None => "the server does not have the key of the certificate that it shows".to_owned(),
-            Some(Authorities::File(path)) => format!(
-                "the server's certificate is signed by no authority of {}. \
-                 hint: let sslrootcert name the file of the authority that signed it",
-                path.display()
-            ),
-            Some(Authorities::Machine) => {
-                "the server's certificate is signed by no authority that this machine knows. \
-                 hint: name the file of the authority that signed it by the url's sslrootcert"
-                    .to_owned()
-            }
-        },
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => unknown(trust),
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => format!(
             "the server's certificate names no host, and so not {host}. \
              hint: one with a subjectAltName; the common name is not looked at. sslmode=verify-ca looks at no name"
@@ -334,6 +321,23 @@ pub fn in_words(error: &Error, host: &str, trust: &Trust) -> String {
     }
 }
 
+fn unknown(trust: &Trust) -> String {
+    match trust.authorities() {
+        // Nothing was checked but that.
+        None => "the server does not have the key of the certificate that it shows".to_owned(),
+        Some(Authorities::File(path)) => format!(
+            "the server's certificate is signed by no authority of {}. \
+             hint: let sslrootcert name the file of the authority that signed it",
+            path.display()
+        ),
+        Some(Authorities::Machine) => {
+            "the server's certificate is signed by no authority that this machine knows. \
+             hint: name the file of the authority that signed it by the url's sslrootcert"
+                .to_owned()
+        }
+    }
+}
+
 /// `localhost` of `DnsName("localhost")`, as rustls has it.
 fn name_within(name: &str) -> &str {
     let (_, within) = name.split_once('(').unwrap_or(("", name));
@@ -369,8 +373,10 @@ pub fn of_line(error: &Error) -> String {
 mod tests {
     use super::super::address::Address;
 
-    /// Names of files with what they hold; `PEM` is a certificate with its key.
-    fn refusal(url: &str, files: &[(&str, &str)]) -> Option<String> {
+    /// A name and what is there; `PEM` is a certificate with its key.
+    type File = (&'static str, &'static str);
+
+    fn refusal(url: &str, files: &[File]) -> Option<String> {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in files {
             let pem = include_str!("../webhook/tests/receiver.pem");
@@ -392,7 +398,7 @@ mod tests {
     fn files_are_looked_at_before_anybody_connects() {
         let verify = "sslmode=verify-full&sslrootcert=@ca";
         let shown = "sslcert=@c&sslkey=@k";
-        let cases: [(&str, &[(&str, &str)], Option<&str>); 12] = [
+        let cases: [(&str, &[File], Option<&str>); 12] = [
             (verify, &[("ca", "PEM")], None),
             (verify, &[("ca", "PEMPEM")], None),
             (

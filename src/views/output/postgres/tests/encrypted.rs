@@ -365,6 +365,21 @@ fn a_servers_certificate_is_looked_at_as_closely_as_asked() {
             "it goes on with TLS 1.3"
         );
     }
+    // None that we speak, too.
+    secured.ask("ALTER SYSTEM SET ssl_min_protocol_version = 'TLSv1'");
+    secured.ask("ALTER SYSTEM SET ssl_max_protocol_version = 'TLSv1.1'");
+    secured.reload();
+    let required = secured.url("eventlake", "localhost", "sslmode=require");
+    while connect(&required).is_ok() {
+        assert!(
+            began.elapsed() < Duration::from_secs(40),
+            "it goes on with TLS 1.2"
+        );
+    }
+    assert_says(&required, encrypted(&required), Err("speaks no TLS that we do"));
+    let preferred = secured.url("eventlake", "localhost", "sslmode=prefer");
+    assert_says(&preferred, encrypted(&preferred), Ok(false));
+    assert_eq!(encrypted_by_libpq(&preferred), Some(false));
 }
 
 #[test]
