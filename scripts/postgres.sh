@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a real PostgreSQL on this machine, for tests: one server with data of its own, loopback only.
 #
-#   scripts/postgres.sh start  [--port N] [--dir DIR] [--timeout 60]   prints the URL, with its password
+#   scripts/postgres.sh start  [--port N] [--dir DIR] [--timeout 60] [--secure]   prints the URL, with its password
 #   scripts/postgres.sh stop   [--dir DIR] [--wipe]     stops the server it started; --wipe removes its data too
 #   scripts/postgres.sh crash  [--dir DIR]              SIGKILL to all its processes; `start` goes on from the data
 #   scripts/postgres.sh freeze [--dir DIR]              SIGSTOP to all its processes: it holds its connections and answers nothing
@@ -10,6 +10,12 @@
 #
 # Needs PostgreSQL 15 or newer (Debian: postgresql). `--port 0` takes a free port. As root it runs as the user postgres,
 # who must be able to reach the folder. Flags have variables too: EVENTLAKE_POSTGRES_PORT, _DIR, _TIMEOUT.
+# With --secure (needs openssl) it speaks TLS, too, by a certificate for `localhost` alone, and lets the user of the URL in with and
+# without, `plain` without only and everybody else with TLS only; `certified` shows a certificate instead of a password. It stays
+# so when it is started again. DIR/secure/ then holds what a client needs, and what must fail: ca.pem and unknown-ca.pem (an
+# authority that signed nothing), certified.crt and .key, stranger.crt and .key (a client's by nobody that the server knows), and for
+# the server, which reads them anew after a reload, NAME.crt and .key: server, expired, bare (no name but its common name, X.509
+# version 1), own (signed by itself, an authority) and curve (ECDSA with SHA-384).
 # What it holds is not synced to the disk: it survives the server's end, not the machine's.
 # stdout carries the URL alone; everything else goes to stderr.
 set -euo pipefail
@@ -26,7 +32,7 @@ die() {
 }
 
 usage() {
-    sed -n '2,15s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,22s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -37,6 +43,7 @@ PORT="${EVENTLAKE_POSTGRES_PORT:-}"
 DIR="${EVENTLAKE_POSTGRES_DIR:-${TMPDIR:-/tmp}/eventlake-postgres-$(id -u)}"
 TIMEOUT="${EVENTLAKE_POSTGRES_TIMEOUT:-60}"
 WIPE=no
+SECURE=no
 while [ $# -gt 0 ]; do
     case "$1" in
     --port | --dir | --timeout)
@@ -50,6 +57,10 @@ while [ $# -gt 0 ]; do
         ;;
     --wipe)
         WIPE=yes
+        shift
+        ;;
+    --secure)
+        SECURE=yes
         shift
         ;;
     *) die "unknown flag $1 (see the head of $0)" ;;
@@ -120,6 +131,75 @@ pick_port() {
     die "no free port found between 20000 and 32000"
 }
 
+# An authority, what it signed, and what it did not.
+make_certificates() {
+    local folder="$DIR/secure"
+    command -v openssl >/dev/null || die "openssl is missing. hint: install it (Debian: openssl); --secure makes its certificates with it"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    (
+        umask 077
+        cd "$folder"
+        own() { openssl req -x509 -newkey rsa:2048 -nodes -days 3650 "$@"; }
+        # signed NAME COMMON-NAME AUTHORITY FROM TO: FROM and TO are its dates.
+        signed() {
+            openssl req -newkey rsa:2048 -nodes -subj "/CN=$2" -keyout "$1.key" -out "$1.csr"
+            openssl ca -batch -notext -config ca.conf -cert "$3.pem" -keyfile "$3.key" -startdate "$4" -enddate "$5" -in "$1.csr" -out "$1.crt"
+        }
+        for name in ca unknown-ca; do own -subj "/CN=eventlake test $name" -keyout "$name.key" -out "$name.pem"; done
+        touch index.txt
+        cat >ca.conf <<CONF
+[ca]
+default_ca=test
+[test]
+database=index.txt
+new_certs_dir=.
+default_md=sha256
+rand_serial=yes
+unique_subject=no
+policy=any
+x509_extensions=any_end
+[any]
+commonName=supplied
+[any_end]
+subjectAltName=DNS:localhost
+CONF
+        signed server localhost ca 20200101000000Z 20990101000000Z
+        signed expired localhost ca 20200101000000Z 20200201000000Z
+        signed certified certified ca 20200101000000Z 20990101000000Z
+        signed stranger certified unknown-ca 20200101000000Z 20990101000000Z
+        # As PostgreSQL's manual makes them: without extensions, and signed by itself.
+        openssl req -newkey rsa:2048 -nodes -subj "/CN=localhost" -keyout bare.key -out bare.csr
+        openssl x509 -req -in bare.csr -days 3650 -CA ca.pem -CAkey ca.key -CAcreateserial -out bare.crt
+        own -subj "/CN=localhost" -addext "subjectAltName=DNS:localhost" -keyout own.key -out own.crt
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -sha384 -nodes -days 3650 -subj "/CN=localhost" \
+            -addext "subjectAltName=DNS:localhost" -addext "basicConstraints=critical,CA:FALSE" -keyout curve.key -out curve.crt
+    ) >"$DIR/openssl.log" 2>&1 || {
+        cat "$DIR/openssl.log" >&2
+        rm -rf "$folder"
+        die "the certificates could not be made"
+    }
+    # The server takes no key that another user may read, or owns.
+    if [ "$(id -u)" = 0 ]; then chown -R postgres: "$folder"; fi
+}
+
+# TLS in the server's own files, where it stays.
+secure_configuration() {
+    as_server tee -a "$DATA/postgresql.conf" >/dev/null <<CONF
+ssl = on
+ssl_cert_file = '$DIR/secure/server.crt'
+ssl_key_file = '$DIR/secure/server.key'
+ssl_ca_file = '$DIR/secure/ca.pem'
+CONF
+    as_server tee "$DATA/pg_hba.conf" >/dev/null <<CONF
+hostnossl all $SERVER_USER 127.0.0.1/32 scram-sha-256
+hostnossl all plain        127.0.0.1/32 scram-sha-256
+hostssl   all plain        127.0.0.1/32 reject
+hostssl   all certified    127.0.0.1/32 cert
+hostssl   all all          127.0.0.1/32 scram-sha-256
+CONF
+}
+
 start() {
     local pid bin
     mkdir -p "$DIR"
@@ -146,6 +226,10 @@ start() {
             cat "$DIR/initdb.log" >&2
             die "the folder $DATA could not be made"
         }
+    fi
+    if [ "$SECURE" = yes ] && [ ! -e "$DIR/secure/ca.pem" ]; then
+        make_certificates
+        secure_configuration
     fi
     # It goes on in a session of its own: a Ctrl-C in the caller's terminal is not the server's.
     as_server "$bin/pg_ctl" start --silent --wait --timeout="$TIMEOUT" -D "$DATA" --log="$LOG" \
@@ -176,7 +260,7 @@ stop() {
     else
         say "does not run"
     fi
-    if [ "$WIPE" = yes ]; then rm -rf "${DATA:?}" "$LOG" "$DIR/initdb.log" "$DIR/port" "$DIR/password"; fi
+    if [ "$WIPE" = yes ]; then rm -rf "${DATA:?}" "$LOG" "$DIR/initdb.log" "$DIR/port" "$DIR/password" "$DIR/secure" "$DIR/openssl.log"; fi
 }
 
 # signalled NAME: to a server that runs.

@@ -278,23 +278,28 @@ fn tls_and_scram_without_the_feature_name_it() {
     }
 }
 
+/// What is said of a view with these outputs beside the annotated file's topics; the password `hunter2` never is.
+fn view_with(sql: &str, outputs: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/config/schemas/");
+    let annotated = include_str!("../config/eventlake.toml").replace("schemas/", schemas);
+    let text = format!("{annotated}\n[[views]]\nname = \"v\"\nsql = \"{sql}\"\noutputs = {outputs}\n");
+    let output = run(&mut eventlake(&[
+        "check",
+        "--config",
+        &write(folder.path(), &text),
+    ]));
+    let said = stderr(&output);
+    assert!(!said.contains("hunter2"), "{said}");
+    (output.status.code(), said)
+}
+
 /// The same of an output: the configuration is understood, and refused before anything runs.
 #[test]
 fn an_output_to_mongodb_needs_its_feature() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
     let view = |sql: &str, url: &str| {
-        let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/config/schemas/");
-        let annotated = include_str!("../config/eventlake.toml").replace("schemas/", schemas);
         let outputs = format!("[{{ to = \"mongodb\", url = \"{url}\", collection = \"c\" }}]");
-        let text = format!("{annotated}\n[[views]]\nname = \"v\"\nsql = \"{sql}\"\noutputs = {outputs}\n");
-        let output = run(&mut eventlake(&[
-            "check",
-            "--config",
-            &write(folder.path(), &text),
-        ]));
-        let said = stderr(&output);
-        assert!(!said.contains("hunter2"), "{said}");
-        (output.status.code(), said)
+        view_with(sql, &outputs)
     };
     let good = "SELECT type, count(*) AS count FROM tickets GROUP BY type";
     let (code, said) = view(good, "mongodb://me:hunter2@127.0.0.1:1/d");
@@ -323,6 +328,73 @@ fn an_output_to_mongodb_needs_its_feature() {
         let (code, said) = view(sql, url);
         assert_eq!(code, Some(2), "{said}");
         assert!(said.contains(expected), "{said}");
+    }
+}
+
+/// A URL that asks for what cannot be is found before anybody connects, and so is a file that it names.
+#[test]
+fn an_output_to_postgres_is_held_against_its_url() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = folder.path().display();
+    let good = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/views/output/webhook/tests/receiver.pem"
+    );
+    std::fs::write(folder.path().join("empty.pem"), "").expect("written");
+    for (url, expected) in [
+        ("postgres://me:hunter2@127.0.0.1:1/d".to_owned(), None),
+        (
+            format!(
+                "postgres://me:hunter2@127.0.0.1:1/d?sslmode=verify-full&sslrootcert={good}&sslcert={good}&sslkey={good}"
+            ),
+            None,
+        ),
+        (
+            "postgres://me:hun/ter2@127.0.0.1:1/d".to_owned(),
+            Some("the output's url is ambiguous".to_owned()),
+        ),
+        (
+            "postgres://me:hunter2@127.0.0.1:1/d?sslmode=verify_full".to_owned(),
+            Some(
+                "has an sslmode that is not known. hint: disable, allow, prefer, require, verify-ca"
+                    .to_owned(),
+            ),
+        ),
+        (
+            "postgres://me:hunter2@127.0.0.1:1/d?sslmode=verify-ca".to_owned(),
+            Some("hint: name the authority's file by sslrootcert".to_owned()),
+        ),
+        (
+            format!("postgres://me:hunter2@127.0.0.1:1/d?sslmode=verify-ca&sslrootcert={place}/none.pem"),
+            Some(format!(
+                "the url's sslrootcert names {place}/none.pem, which cannot be read: No such file"
+            )),
+        ),
+        (
+            format!("postgres://me:hunter2@127.0.0.1:1/d?sslmode=require&sslrootcert={place}/empty.pem"),
+            Some(format!(
+                "the url's sslrootcert names {place}/empty.pem, which holds no certificate in PEM"
+            )),
+        ),
+        (
+            format!(
+                "postgres://me:hunter2@127.0.0.1:1/d?sslmode=require&sslcert={good}&sslkey={place}/empty.pem"
+            ),
+            Some(format!(
+                "the url's sslkey names {place}/empty.pem, which holds no private key in PEM"
+            )),
+        ),
+    ] {
+        let outputs = format!("[{{ to = \"postgres\", url = \"{url}\", table = \"t\" }}]");
+        let (code, said) = view_with("SELECT type, count(*) AS n FROM tickets GROUP BY type", &outputs);
+        match expected {
+            None => assert_eq!(code, Some(0), "{url}: {said}"),
+            Some(expected) => {
+                assert_eq!(code, Some(2), "{url}: {said}");
+                assert!(said.contains(&expected), "{url}: {said}");
+                assert!(said.contains("eventlake.toml:"), "no place: {said}");
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use eventlake_core::config::{AlertConfig, Defined, OutputConfig, TopicConfig, Vi
 use eventlake_query::{Condition, Limits, QueryError, Session, Table, View, ViewKind, tables_named};
 
 use super::compiled::{Compiled, compile};
-use super::output::refusal_of_mongodb;
+use super::output::{refusal_of_mongodb, refusal_of_postgres};
 use crate::sql::lake;
 use crate::transforms;
 
@@ -107,6 +107,7 @@ fn refusal(output: &OutputConfig, view: &View) -> Option<String> {
             "an output to \"postgres\" replaces rows by their key, and a column of GROUP BY is not among the columns; hint: select every column of GROUP BY"
                 .to_owned(),
         ),
+        (OutputConfig::Postgres { url, .. }, _) => refusal_of_postgres(url),
         (OutputConfig::Mongodb { .. }, _) if view.key().is_none() => Some(
             "an output to \"mongodb\" replaces documents by their key, and a column of GROUP BY is not among the columns; hint: select every column of GROUP BY"
                 .to_owned(),

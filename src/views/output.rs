@@ -109,6 +109,11 @@ fn open_mongodb(_: &Secret, _: Option<&str>, _: &str) -> Box<dyn Output> {
     unreachable!("such a configuration is refused: see refusal_of_mongodb")
 }
 
+/// Why no view can be shown in PostgreSQL by this URL.
+pub fn refusal_of_postgres(url: &Secret) -> Option<String> {
+    postgres::refusal(url)
+}
+
 /// Why a view with these columns cannot be shown in MongoDB.
 #[cfg(feature = "mongodb")]
 pub fn refusal_of_mongodb(url: &Secret, columns: &SchemaRef) -> Option<String> {

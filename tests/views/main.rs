@@ -14,6 +14,7 @@ mod exact;
 mod objects;
 #[path = "../support/post.rs"]
 mod post;
+mod postgres;
 mod settings;
 mod stream;
 #[path = "../support/wait.rs"]

@@ -1,11 +1,14 @@
 //! A view as a table of PostgreSQL: each emission is one transaction, after which the table is the view as of its commit.
 
 mod address;
+mod certificate;
 mod connection;
+mod encryption;
 mod table;
 #[cfg(test)]
 mod tests;
 mod values;
+mod wire;
 
 use std::time::Duration;
 
@@ -54,6 +57,16 @@ struct Target {
     /// With its schema.
     table: TableName,
     books: TableName,
+}
+
+/// Why no output can be shown by this URL.
+pub fn refusal(url: &Secret) -> Option<String> {
+    let address = match Address::parse(url.reveal()) {
+        Ok(address) => address,
+        Err(error) => return Some(error.to_string()),
+    };
+    let error = address.encryption.check(address.client.as_ref()).err()?;
+    Some(error.to_string())
 }
 
 impl Postgres {

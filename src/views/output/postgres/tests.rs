@@ -2,6 +2,8 @@
 //!
 //! `EVENTLAKE_TEST_POSTGRES=$(scripts/postgres.sh start --port 0) cargo test --release --bin eventlake postgres -- --ignored`
 
+mod encrypted;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
@@ -40,6 +42,10 @@ struct OwnServer {
 
 impl OwnServer {
     fn start() -> OwnServer {
+        OwnServer::start_with(&[])
+    }
+
+    fn start_with(flags: &[&str]) -> OwnServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // The server may run as another user, who must reach its data.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
@@ -47,7 +53,7 @@ impl OwnServer {
             folder,
             url: String::new(),
         };
-        server.url = server.script(&["start", "--port", "0"]);
+        server.url = server.script(&[&["start", "--port", "0"], flags].concat());
         server
     }
 
