@@ -79,7 +79,7 @@ impl Grid {
 /// One partition of one table. A topic's lives share their numbers.
 type Stream = (String, i32);
 
-/// How far event time has come, by the commits seen. A function of those commits alone: it reads no clock.
+/// How far event time has come, by the commits seen and the silence after them. It reads no clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventClock {
     /// Of each partition, its newest event time and when it was committed last.
@@ -144,16 +144,19 @@ impl EventClock {
 
     /// Lets time pass up to where all partitions that are not idle have come. A table without rows holds it up as an idle
     /// partition would: for `idle_micros` of commits.
-    pub fn advance(&mut self, tables: &[String], idle_micros: i64) {
+    ///
+    /// When nothing has come for longer than that, all are idle: event time goes on from where it was, as fast as the silence lasts.
+    pub fn advance(&mut self, tables: &[String], idle_micros: i64, silent_micros: i64) {
         let is_awake = |committed: i64| self.newest_commit - committed <= idle_micros;
         let first = self.first_commit.unwrap_or(self.newest_commit);
-        let is_waited_for =
-            |table: &String| !self.streams.keys().any(|(of, _)| of == table) && is_awake(first);
+        let is_young = is_awake(first - silent_micros);
+        let is_waited_for = |table: &String| is_young && !self.streams.keys().any(|(of, _)| of == table);
         if tables.iter().any(is_waited_for) {
             return;
         }
         let awake = self.streams.values().filter(|seen| is_awake(seen.committed));
-        let reached = awake.map(|seen| seen.newest).min();
+        let passed = (silent_micros - idle_micros).max(0);
+        let reached = awake.map(|seen| seen.newest.saturating_add(passed)).min();
         self.watermark = self.watermark.max(reached);
     }
 }
@@ -242,13 +245,13 @@ mod tests {
         let (grid, all) = (grid(60, 60, 0), tables(&["a"]));
         let mut clock = EventClock::default();
         clock.see(grid, "a", 0, &[(0, 100 * S), (1, 40 * S)]);
-        clock.advance(&all, IDLE);
+        clock.advance(&all, IDLE, 0);
         assert_eq!(clock.watermark(), Some(40 * S));
         clock.see(grid, "a", 31 * S, &[(0, 200 * S)]);
-        clock.advance(&all, IDLE);
+        clock.advance(&all, IDLE, 0);
         assert_eq!(clock.watermark(), Some(200 * S), "partition 1 is idle");
         clock.see(grid, "a", 32 * S, &[(1, 50 * S)]);
-        clock.advance(&all, IDLE);
+        clock.advance(&all, IDLE, 0);
         assert_eq!(clock.watermark(), Some(200 * S), "it never goes back");
     }
 
@@ -257,11 +260,29 @@ mod tests {
         let (grid, all) = (grid(60, 60, 0), tables(&["a", "b"]));
         let mut clock = EventClock::default();
         clock.see(grid, "a", 0, &[(0, 100 * S)]);
-        clock.advance(&all, IDLE);
+        clock.advance(&all, IDLE, 0);
         assert_eq!(clock.watermark(), None);
         clock.see(grid, "a", 31 * S, &[(0, 110 * S)]);
-        clock.advance(&all, IDLE);
+        clock.advance(&all, IDLE, 0);
         assert_eq!(clock.watermark(), Some(110 * S));
+    }
+
+    #[test]
+    fn in_silence_event_time_goes_on_once_all_are_idle() {
+        let (grid, all) = (grid(60, 60, 0), tables(&["a", "b"]));
+        let mut clock = EventClock::default();
+        clock.see(grid, "a", 0, &[(0, 100 * S)]);
+        clock.advance(&all, IDLE, IDLE);
+        assert_eq!(clock.watermark(), None, "b may still come");
+        clock.advance(&all, IDLE, IDLE + S);
+        assert_eq!(clock.watermark(), Some(101 * S));
+        clock.advance(&all, IDLE, IDLE + 50 * S);
+        assert_eq!(clock.watermark(), Some(150 * S));
+        clock.advance(&all, IDLE, 0);
+        assert_eq!(clock.watermark(), Some(150 * S), "it never goes back");
+        clock.see(grid, "b", 90 * S, &[(0, 170 * S)]);
+        clock.advance(&all, IDLE, 0);
+        assert_eq!(clock.watermark(), Some(170 * S));
     }
 
     #[test]
@@ -269,7 +290,7 @@ mod tests {
         let (grid, all) = (grid(60, 60, 30), tables(&["a"]));
         let mut clock = EventClock::default();
         assert!(clock.see(grid, "a", 0, &[(0, 125 * S)]).is_empty());
-        clock.advance(&all, IDLE);
+        clock.advance(&all, IDLE, 0);
         let changed = clock.see(grid, "a", 1, &[(0, 70 * S), (0, 10 * S), (0, 121 * S)]);
         assert_eq!(
             changed,
@@ -283,7 +304,7 @@ mod tests {
     fn it_is_the_same_after_it_was_kept() {
         let mut clock = EventClock::default();
         clock.see(grid(60, 10, 0), "a", 5, &[(0, 1), (3, 2)]);
-        clock.advance(&tables(&["a"]), IDLE);
+        clock.advance(&tables(&["a"]), IDLE, 0);
         let kept = serde_json::to_string(&clock).expect("JSON");
         assert_eq!(serde_json::from_str::<EventClock>(&kept).expect("a clock"), clock);
     }

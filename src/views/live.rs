@@ -10,7 +10,7 @@ use chrono::Utc;
 use eventlake_core::commit::{File, TimeSpan};
 use eventlake_core::config::{Config, ViewConfig, ViewStart};
 use eventlake_engine::lake::{LogPlace, ValidCommit};
-use eventlake_engine::telemetry::{OutputSnapshot, ViewSnapshot, ViewState};
+use eventlake_engine::telemetry::{OutputSnapshot, Telemetry, ViewSnapshot, ViewState};
 use eventlake_query::{Groups, QueryError, Session, Span, Table, View, ViewKind};
 
 use super::clock::{EventClock, Grid};
@@ -18,8 +18,9 @@ use super::compiled::{Compiled, Source};
 use super::feed::{Addition, Followed, added_files};
 use super::outlet::Job;
 use super::output::Covers;
-use super::slot::{Handed, Slot, open_slots, queued};
-use super::state::{Kept, Positions, StateFolder};
+use super::silence::{Silence, is_all_landed};
+use super::slot::{Due, Handed, Slot, open_slots, queued};
+use super::state::{Kept, Positions, StateFolder, since_of};
 use super::window_cache::WindowCache;
 use super::windows;
 use crate::sql::{Halt, lake};
@@ -30,6 +31,7 @@ const ROWS_AT_ONCE: u64 = 100_000;
 /// What a view needs of its surroundings for one step.
 pub struct Around<'r, 'c> {
     pub config: &'c Config,
+    pub telemetry: &'r Telemetry,
     pub followed: &'r [Followed<'c>],
     /// Of each followed topic, the columns of its table.
     pub columns: &'r [SchemaRef],
@@ -58,6 +60,7 @@ pub struct LiveView<'c> {
     as_of: u64,
     groups: Groups,
     clock: EventClock,
+    silence: Silence,
     grid: Option<Grid>,
     slots: Vec<Slot>,
     /// The whole of a running view, as of `as_of`, once somebody asked for it.
@@ -100,6 +103,7 @@ impl<'c> LiveView<'c> {
             as_of: 0,
             groups: Groups::none(),
             clock: EventClock::default(),
+            silence: Silence::default(),
             grid: own.map(|own| below.map_or(own, |below| own.over(below))),
             source,
             whole: None,
@@ -249,6 +253,11 @@ impl<'c> LiveView<'c> {
         self.collect_answers(around.now);
         let is_due = around.is_ending || self.due <= around.now;
         let mut is_busy = false;
+        if !self.additions.is_empty() || around.is_ending {
+            self.silence.ends();
+        } else if self.view.kind() == ViewKind::Windows {
+            self.pass_silence(around);
+        }
         if is_due && !self.additions.is_empty() {
             self.take_in(around)?;
             is_busy = !self.additions.is_empty();
@@ -377,11 +386,7 @@ impl<'c> LiveView<'c> {
     fn pass_time(&mut self, count: usize, around: &mut Around<'_, 'c>) -> Result<(), Halt> {
         let grid = self.grid();
         let idle = windows::idle_micros(around.config.lake.roll_interval);
-        let names: Vec<String> = self
-            .topics
-            .iter()
-            .map(|topic| around.followed[*topic].topic.table.to_string())
-            .collect();
+        let names = self.table_names(around);
         // All together or none: an error must not leave rows that were counted and will be again.
         let mut clock = self.clock.clone();
         let mut changed: BTreeSet<i64> = BTreeSet::new();
@@ -401,10 +406,10 @@ impl<'c> LiveView<'c> {
             }
             // What was there from the beginning is one moment, whatever its topics' order.
             if !is_first {
-                clock.advance(&names, idle);
+                clock.advance(&names, idle, 0);
             }
         }
-        clock.advance(&names, idle);
+        clock.advance(&names, idle, 0);
         self.clock = clock;
         if let Some(source) = &mut self.source
             && !changed.is_empty()
@@ -421,6 +426,34 @@ impl<'c> LiveView<'c> {
                 .extend(changed.into_iter().map(|start| (start, as_of)));
         }
         Ok(())
+    }
+
+    /// Lets event time go on where nothing comes, so that the last windows close and a silence is seen.
+    fn pass_silence(&mut self, around: &Around<'_, 'c>) {
+        let topics = self
+            .topics
+            .iter()
+            .map(|topic| &around.followed[*topic].topic.name);
+        let silent = self
+            .silence
+            .lasts(around.now, || is_all_landed(around.telemetry, topics));
+        let Some(silent) = silent.and_then(|silent| i64::try_from(silent.as_micros()).ok()) else {
+            return;
+        };
+        let idle = windows::idle_micros(around.config.lake.roll_interval);
+        let mut clock = self.clock.clone();
+        clock.advance(&self.table_names(around), idle, silent);
+        // Kept only where a window has closed, not each time.
+        let reached = |clock: &EventClock| clock.watermark().map(|time| self.grid().first_with(time));
+        if reached(&clock) != reached(&self.clock) {
+            self.clock = clock;
+            self.is_kept = false;
+        }
+    }
+
+    fn table_names(&self, around: &Around<'_, 'c>) -> Vec<String> {
+        let name = |topic: &usize| around.followed[*topic].topic.table.to_string();
+        self.topics.iter().map(name).collect()
     }
 
     /// Hands an output what it has yet to show, where it is free.
@@ -662,18 +695,4 @@ impl<'c> LiveView<'c> {
             outputs: self.slots.iter().map(output).collect(),
         }
     }
-}
-
-/// What an output is to show next.
-struct Due {
-    rows: Arc<[RecordBatch]>,
-    covers: Covers,
-    /// The windows whose rows they are.
-    windows: Arc<[i64]>,
-    handed: Handed,
-}
-
-/// Where a view that does not look at what was there before begins in a topic.
-fn since_of(since: &Option<BTreeMap<usize, Positions>>, topic: usize) -> Option<&Positions> {
-    since.as_ref()?.get(&topic)
 }

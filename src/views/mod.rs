@@ -12,6 +12,7 @@ mod live;
 mod outlet;
 mod output;
 mod runner;
+mod silence;
 mod slot;
 mod state;
 mod window_cache;

@@ -156,6 +156,7 @@ impl<'c> Runner<'c> {
             let read = self.followed[topic].read_on(&self.config.lake.checkpoints)?;
             let mut around = Around {
                 config: self.config,
+                telemetry: self.telemetry,
                 followed: &self.followed,
                 columns: &self.columns,
                 session: &mut self.session,
@@ -180,6 +181,7 @@ impl<'c> Runner<'c> {
         let place = &mut self.views[index];
         let mut around = Around {
             config: self.config,
+            telemetry: self.telemetry,
             followed: &self.followed,
             columns: &self.columns,
             session: &mut self.session,

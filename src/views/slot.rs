@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use eventlake_core::commit::File;
 use eventlake_core::config::{AlertOutput, Config, OutputConfig, ViewConfig};
 use eventlake_engine::lake::LogPlace;
 use eventlake_query::{Condition, View};
 
 use super::outlet::{Described, Outlet};
-use super::output::{self, Alert, Beginning, Mark, Output};
+use super::output::{self, Alert, Beginning, Covers, Mark, Output};
 use super::state::Shown;
 
 /// Where the state of an output to the console is kept.
@@ -201,6 +202,15 @@ fn id_of(output: &OutputConfig, position: usize) -> String {
         OutputConfig::Webhook { .. } => format!("webhook#{}", position + 1),
         OutputConfig::Object { address, .. } => format!("object:{address}"),
     }
+}
+
+/// What an output is to show next.
+pub struct Due {
+    pub rows: Arc<[RecordBatch]>,
+    pub covers: Covers,
+    /// The windows whose rows they are.
+    pub windows: Arc<[i64]>,
+    pub handed: Handed,
 }
 
 #[cfg(test)]

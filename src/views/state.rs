@@ -162,6 +162,11 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
+/// Where a view that does not look at what was there before begins in a topic.
+pub fn since_of(since: &Option<BTreeMap<usize, Positions>>, topic: usize) -> Option<&Positions> {
+    since.as_ref()?.get(&topic)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,7 +36,8 @@ fn changed(shown: &Shown) -> impl Iterator<Item = i64> {
     shown.changed.keys().copied().filter(is_shown)
 }
 
-/// The next windows to show. `times` are those of all files; a view of one row a window shows that of an empty window, too.
+/// The next windows to show. `times` are those of all files; a view of one row a window shows that of an empty window, too, between
+/// two that have rows and, in a silence, after the last.
 pub fn wanted(shown: &Shown, clock: &EventClock, grid: Grid, times: &[TimeSpan], is_one_row: bool) -> Wanted {
     let mut wanted = Wanted {
         changed: changed(shown).take(AT_ONCE).collect(),
@@ -50,6 +51,9 @@ pub fn wanted(shown: &Shown, clock: &EventClock, grid: Grid, times: &[TimeSpan],
     let Some(mut next) = shown.next_window.or(earliest.map(|time| grid.first_with(time))) else {
         return wanted;
     };
+    let last = times.iter().map(|times| times.max_micros).max();
+    let is_near_the_last =
+        |next| last.is_some_and(|last| grid.steps(grid.first_with(last), next) <= EMPTY_MAX);
     while wanted.changed.len() + wanted.closed.len() < AT_ONCE {
         let later = times.iter().filter(|times| times.max_micros >= next);
         let time = later.map(|times| times.min_micros.max(next)).min();
@@ -57,6 +61,7 @@ pub fn wanted(shown: &Shown, clock: &EventClock, grid: Grid, times: &[TimeSpan],
         let start = match with_rows {
             Some(start) if is_one_row && grid.steps(next, start) <= EMPTY_MAX => next,
             Some(start) => start,
+            None if is_one_row && is_near_the_last(next) => next,
             None => grid.first_with(watermark),
         };
         if grid.end(start) > watermark {
@@ -107,7 +112,7 @@ mod tests {
     fn clock_at(secs: i64) -> EventClock {
         let mut clock = EventClock::default();
         clock.see(grid(60, 60), "a", 0, &[(0, secs * S)]);
-        clock.advance(&["a".to_owned()], 0);
+        clock.advance(&["a".to_owned()], 0, 0);
         clock
     }
 

@@ -16,6 +16,7 @@ mod objects;
 mod post;
 mod postgres;
 mod settings;
+mod silence;
 mod stream;
 #[path = "../support/wait.rs"]
 mod wait;
