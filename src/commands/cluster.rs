@@ -60,7 +60,7 @@ struct SchedulerArgs {
     #[arg(long, value_name = "HOST")]
     advertise: Option<String>,
 
-    /// An executor that says nothing for so long is lost, and others do its tasks again
+    /// An executor that says nothing for so long is lost, and the queries that ran at the time fail
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = config::parse_duration)]
     executor_timeout: Duration,
 }

@@ -4,6 +4,7 @@
 //! to know nothing of a lake: any Ballista of this major version takes it, as long as the executors see the files where they lie here.
 
 mod job;
+mod loss;
 mod node;
 
 use std::fmt;

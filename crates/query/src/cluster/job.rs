@@ -42,6 +42,9 @@ const CANCEL_WAIT: Duration = Duration::from_secs(3);
 /// What is shown of an error that came from afar, in characters.
 const SHOWN: usize = 600;
 
+/// What the scheduler says of a job that it was told to call off.
+const CALLED_OFF: &str = "Cancelled";
+
 type Client = SchedulerGrpcClient<Channel>;
 
 /// The cluster that a session's queries run on.
@@ -301,8 +304,9 @@ fn failed(plan: &Arc<dyn ExecutionPlan>, text: &str) -> QueryError {
             path: gone.display().to_string(),
         };
     }
-    let is_unseen = text.contains("NotFound") || text.contains("not found");
-    let hint = if is_unseen {
+    let hint = if text == CALLED_OFF {
+        "an executor was lost or left, or somebody called the job off: run the query again"
+    } else if text.contains("NotFound") || text.contains("not found") {
         "executors read the lake's files under the same paths as this program: is the folder shared with them?"
     } else {
         "the scheduler's and the executors' logs say more; without --cluster the query runs here"

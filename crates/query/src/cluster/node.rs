@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::SchedulerUrl;
 use super::job::MESSAGE_BYTES_MAX;
+use super::loss::Executors;
 
 /// Plans are deep trees, here too.
 const STACK_BYTES: usize = 8 << 20;
@@ -41,7 +42,7 @@ pub struct Scheduler {
     pub listen: SocketAddr,
     /// The name under which executors reach it; by default the address that it listens at.
     pub advertised: Option<String>,
-    /// An executor that said nothing for so long is lost: its tasks are done again by others.
+    /// An executor that said nothing for so long is lost, and with it the jobs that ran at the time.
     pub executor_timeout: Duration,
 }
 
@@ -59,11 +60,22 @@ impl Scheduler {
             let config = Arc::new(self.config(address));
             let cluster = BallistaCluster::new_from_config(&config);
             let cluster = cluster.await.map_err(NodeError::new)?;
+            let (executors, mut given_up) = Executors::new(cluster.cluster_state());
+            let cluster = BallistaCluster::new(Arc::new(executors), cluster.job_state());
             let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, config);
             let scheduler = scheduler.await.map_err(NodeError::new)?;
             ready(address);
+            let calling = scheduler.clone();
+            let call_off = async move {
+                while let Some(job) = given_up.recv().await {
+                    // One that is at its end already needs no calling off.
+                    let _ = calling.cancel_job(job).await;
+                }
+                Ok(())
+            };
             tokio::select! {
                 served = start_grpc_service_with_listener(listener, scheduler) => served.map_err(NodeError::new),
+                ended = call_off => ended,
                 () = stopped(stop) => Ok(()),
             }
         });
@@ -82,6 +94,9 @@ impl Scheduler {
             executor_timeout_seconds: timeout,
             expire_dead_executor_interval_seconds: timeout.div_ceil(4),
             no_executors_grace_period_seconds: timeout,
+            // Nothing is done again: see `loss`.
+            task_max_failures: 1,
+            stage_max_failures: 1,
             grpc_server_max_decoding_message_size: message_bytes,
             grpc_server_max_encoding_message_size: message_bytes,
             grpc_client_max_message_size: message_bytes,
