@@ -1,10 +1,5 @@
 //! `eventlake cluster`: the scheduler and the executors that `eventlake query --cluster` asks.
 
-#![cfg_attr(
-    not(feature = "cluster"),
-    expect(dead_code, reason = "the same options, whatever it was built with")
-)]
-
 #[cfg(feature = "cluster")]
 mod nodes;
 #[cfg(feature = "cluster")]
@@ -24,9 +19,10 @@ use crate::cli::{Exit, Global};
 #[command(
     long_about = "Run a cluster for queries that are too large for one machine: one scheduler, and an executor on every machine.
 
-They are Ballista's, so an existing Ballista of the same version does as well. None of them reads the configuration, and the executors \
-read the lake's files under the paths that `eventlake query --cluster` sees: the lake's folder must be shared with all of them. Nobody \
-has to sign in: whoever reaches a port can read what the process can read. Let them listen in a network that you trust.
+They are Ballista's. None of them reads the configuration, and the executors read the lake's files under the paths \
+that `eventlake query --cluster` sees: the lake's folder must be shared with all of them. Nobody has to sign \
+in: whoever reaches a port can read what the process can read. Let them listen in a network that you trust. A query that loses an \
+executor while it runs fails.
 
 Needs a program that is built with `--features cluster`.",
     after_help = "\
