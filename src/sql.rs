@@ -38,12 +38,41 @@ impl From<anyhow::Error> for Halt {
 /// # Errors
 /// When the operating system gives no threads, or there is no place to spill to.
 pub fn open(config: &Config) -> anyhow::Result<Session> {
-    let limits = Limits {
+    Session::new(&limits(config)).map_err(outward)
+}
+
+/// A session whose statements run on the cluster of this scheduler.
+///
+/// # Errors
+/// As [`open`], and when that is no scheduler's URL.
+#[cfg(feature = "cluster")]
+pub fn open_on(config: &Config, scheduler: &str) -> anyhow::Result<Session> {
+    let scheduler = scheduler.parse();
+    let scheduler = scheduler.map_err(|wrong| usage(format!("--cluster: {wrong}")))?;
+    Session::on_cluster(&limits(config), scheduler).map_err(outward)
+}
+
+/// # Errors
+/// Always: the program was built without.
+#[cfg(not(feature = "cluster"))]
+pub fn open_on(_: &Config, _: &str) -> anyhow::Result<Session> {
+    Err(without_clusters("--cluster"))
+}
+
+/// `what` needs a feature that this program does not have.
+#[cfg(not(feature = "cluster"))]
+pub fn without_clusters(what: &str) -> anyhow::Error {
+    usage(format!(
+        "{what} needs Ballista, which this program was built without\nhint: build it with `--features cluster`"
+    ))
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
         memory_bytes: config.lake.memory_limit_bytes,
         spill_folder: std::env::temp_dir(),
         threads: available_parallelism().map_or(1, NonZero::get),
-    };
-    Session::new(&limits).map_err(outward)
+    }
 }
 
 /// Answers over the newest commits of these topics. When a file was replaced meanwhile, `answer` starts over on newer ones; it makes

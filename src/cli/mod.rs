@@ -95,6 +95,7 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Check(commands::check::Args),
+    Cluster(commands::cluster::Args),
     Generate(commands::generate::Args),
     Demo(commands::demo::Args),
     Ingest(commands::ingest::Args),
@@ -113,6 +114,7 @@ impl Command {
     fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match self {
             Self::Check(args) => commands::check::run(args, global),
+            Self::Cluster(args) => commands::cluster::run(args, global),
             Self::Generate(args) => commands::generate::run(args, global),
             Self::Demo(args) => commands::demo::run(args, global),
             Self::Ingest(args) => commands::ingest::run(args, global),

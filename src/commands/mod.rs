@@ -2,6 +2,7 @@
 
 mod bytes;
 pub mod check;
+pub mod cluster;
 pub mod completions;
 pub mod demo;
 pub mod generate;

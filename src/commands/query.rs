@@ -35,6 +35,7 @@ Examples:
   eventlake query \"SELECT code, count(*) FROM rejected.clicks GROUP BY code\" --json | jq
   eventlake query --file report.sql --output report.parquet
   eventlake query \"DESCRIBE clicks\"
+  eventlake query --cluster df://10.0.0.1:50050 \"SELECT count(DISTINCT user_id) FROM clicks\"
 
 Exit codes: 0 done; 2 a fault in the SQL or the configuration; 3 the query failed; 130 interrupted."
 )]
@@ -57,6 +58,10 @@ pub struct Args {
     /// Write the answer to this file, which is there once it is complete
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Run it on the cluster of this scheduler, such as df://10.0.0.1:50050, whose executors see the lake's files where this machine does
+    #[arg(long, value_name = "URL")]
+    cluster: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,7 +77,10 @@ pub enum Format {
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let statement = statement(&args)?;
     let config = global.load_config()?;
-    let mut session = sql::open(&config)?;
+    let mut session = match &args.cluster {
+        None => sql::open(&config)?,
+        Some(scheduler) => sql::open_on(&config, scheduler)?,
+    };
     let Some(statement) = statement else {
         return shell::run(&mut session, &config, args.format.unwrap_or(Format::Table));
     };

@@ -126,3 +126,30 @@ fn usage_that_cannot_be_is_refused() {
     let ended = shared().run(&["query", &deep]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
 }
+
+#[test]
+fn a_cluster_needs_its_feature() {
+    if cfg!(feature = "cluster") {
+        return;
+    }
+    let url = "df://127.0.0.1:50050";
+    for command in [
+        &["query", "--cluster", url, "SELECT 1"][..],
+        &["cluster", "scheduler"],
+        &["cluster", "executor", "--scheduler", url],
+    ] {
+        let ended = shared().run(command);
+        assert_eq!(
+            ended.code,
+            Some(2),
+            "{command:?}: {}{}",
+            ended.stdout,
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains("hint: build it with `--features cluster`"),
+            "{command:?}: {}",
+            ended.stderr
+        );
+    }
+}

@@ -155,6 +155,16 @@ impl Shop {
         shop
     }
 
+    /// A folder with the general settings and these, as its configuration.
+    pub fn configured(brokers: &str, topics: &str) -> Shop {
+        let shop = Shop {
+            folder: tempfile::tempdir().expect("a folder"),
+        };
+        let text = format!("{}{topics}", settings(brokers));
+        fs::write(shop.path("eventlake.toml"), text).expect("written");
+        shop
+    }
+
     fn configure(&self, brokers: &str) {
         let settings = settings(brokers);
         let text = format!(

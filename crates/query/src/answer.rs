@@ -1,6 +1,8 @@
 //! A running query: batches as they come, until there are no more or somebody wants no more.
 
 use std::future::Future;
+#[cfg(feature = "cluster")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+#[cfg(feature = "cluster")]
+use crate::cluster::Cluster;
 use crate::error::QueryError;
 use crate::session::Inner;
 
@@ -33,6 +37,8 @@ pub struct Answer<'s> {
     task: AbortHandle,
     columns: SchemaRef,
     is_done: bool,
+    #[cfg(feature = "cluster")]
+    cluster: Option<Arc<Cluster>>,
 }
 
 impl<'s> Answer<'s> {
@@ -43,6 +49,8 @@ impl<'s> Answer<'s> {
         stream: impl Future<Output = Result<SendableRecordBatchStream, QueryError>> + Send + 'static,
         stop: &AtomicBool,
     ) -> Result<Answer<'s>, QueryError> {
+        #[cfg(feature = "cluster")]
+        let cluster = inner.cluster.clone();
         let (sender, parts) = mpsc::channel(WAITING);
         let task = runtime.spawn(async move {
             let sent = match stream.await {
@@ -58,6 +66,8 @@ impl<'s> Answer<'s> {
             task: task.abort_handle(),
             columns: SchemaRef::new(arrow::datatypes::Schema::empty()),
             is_done: false,
+            #[cfg(feature = "cluster")]
+            cluster,
         };
         match answer.part(stop)? {
             Part::Columns(columns) => answer.columns = columns,
@@ -115,6 +125,10 @@ impl<'s> Answer<'s> {
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
         self.task.abort();
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster {
+            self.runtime.block_on(cluster.called_off());
+        }
     }
 }
 

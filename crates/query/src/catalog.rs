@@ -11,7 +11,7 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 
 use crate::bounds;
 use crate::lake::{ACCEPTED, REJECTED, Table};
-use crate::table::LakeTable;
+use crate::table::{LakeTable, Reader};
 use crate::view::{HeldTable, Span};
 
 /// What a query may put before a schema's name.
@@ -29,7 +29,7 @@ struct LakeSchema {
 
 impl LakeCatalog {
     /// These tables; of each only the rows of the span, where there is one.
-    pub fn new(tables: Vec<Table>, span: Option<Span>) -> LakeCatalog {
+    pub fn new(tables: Vec<Table>, span: Option<Span>, reader: &Reader) -> LakeCatalog {
         let mut schemas = BTreeMap::from([
             (ACCEPTED, LakeSchema::default()),
             (REJECTED, LakeSchema::default()),
@@ -39,9 +39,9 @@ impl LakeCatalog {
                 .get_mut(table.schema_name())
                 .expect("one of the two schemas");
             let name = table.name.to_string();
-            let provider: Arc<dyn TableProvider> = match span {
-                None => Arc::new(LakeTable::new(table)),
-                Some(span) => within(table, span),
+            let provider = match span {
+                None => Arc::new(LakeTable::new(table, reader.clone())),
+                Some(span) => within(table, span, reader.clone()),
             };
             schema.tables.insert(name, provider);
         }
@@ -71,10 +71,10 @@ impl LakeCatalog {
 }
 
 /// A table with nothing in it but the rows of this time.
-fn within(table: Table, span: Span) -> Arc<dyn TableProvider> {
+fn within(table: Table, span: Span, reader: Reader) -> Arc<dyn TableProvider> {
     let condition = bounds::within(&table, span);
     let name = table.full_name();
-    let source = provider_as_source(Arc::new(LakeTable::new(table)));
+    let source = provider_as_source(Arc::new(LakeTable::new(table, reader)));
     let plan = LogicalPlanBuilder::scan(name, source, None)
         .and_then(|scan| scan.filter(condition))
         .and_then(LogicalPlanBuilder::build);

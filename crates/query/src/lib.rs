@@ -7,6 +7,8 @@
 mod answer;
 mod bounds;
 mod catalog;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod columns;
 mod condition;
 mod distinct;

@@ -23,13 +23,15 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::answer::Answer;
 use crate::catalog::{CATALOG, LakeCatalog};
+#[cfg(feature = "cluster")]
+use crate::cluster::{self, Cluster, SchedulerUrl};
 use crate::distinct::CountTexts;
 use crate::error::QueryError;
 use crate::fault::{Fault, quoted};
 use crate::lake::{ACCEPTED, Table};
 use crate::statement;
 use crate::store::LakeStore;
-use crate::table::{STORE, location};
+use crate::table::{Reader, STORE, location};
 use crate::view::{HeldTable, Span};
 
 /// Planning walks deep trees.
@@ -72,6 +74,9 @@ pub struct Session {
 pub(crate) struct Inner {
     pub context: SessionContext,
     pub store: Arc<LakeStore>,
+    /// Where queries run that read files, if not here.
+    #[cfg(feature = "cluster")]
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 /// The names of the snapshot.
@@ -87,14 +92,27 @@ impl Session {
     /// # Errors
     /// When the operating system gives no threads, or there is no place to spill to.
     pub fn new(limits: &Limits) -> Result<Session, QueryError> {
+        let state = SessionStateBuilder::new().with_config(config(limits));
+        let session = Session::of(limits, runtime(limits).enable_time(), state)?;
+        let context = &session.inner.context;
+        context.register_udaf(AggregateUDF::from(CountTexts::default()));
+        Ok(session)
+    }
+
+    /// A session over an empty lake whose statements run on a cluster, those apart that read no file.
+    ///
+    /// # Errors
+    /// As [`Session::new`]. The cluster is not looked for before there is something to do.
+    #[cfg(feature = "cluster")]
+    pub fn on_cluster(limits: &Limits, scheduler: SchedulerUrl) -> Result<Session, QueryError> {
+        let state = cluster::planner(config(limits));
+        let mut session = Session::of(limits, runtime(limits).enable_all(), state)?;
+        session.inner.cluster = Some(Arc::new(Cluster::new(scheduler)));
+        Ok(session)
+    }
+
+    fn of(limits: &Limits, runtime: &mut Builder, state: SessionStateBuilder) -> Result<Session, QueryError> {
         let failed = |error: &dyn std::fmt::Display| QueryError::Failed(error.to_string());
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(limits.threads)
-            .thread_name("query")
-            .thread_stack_size(STACK_BYTES)
-            .enable_time()
-            .build()
-            .map_err(|error| failed(&error))?;
         let memory = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
         let spill = DiskManagerMode::Directories(vec![limits.spill_folder.clone()]);
         let environment = RuntimeEnvBuilder::new()
@@ -105,16 +123,15 @@ impl Session {
         let store = Arc::new(LakeStore::default());
         let url = ObjectStoreUrl::parse(STORE).expect("a URL");
         environment.register_object_store(url.as_ref(), Arc::clone(&store) as _);
-        let state = SessionStateBuilder::new()
-            .with_config(config(limits))
-            .with_runtime_env(environment)
-            .with_default_features()
-            .build();
-        let context = SessionContext::new_with_state(state);
-        context.register_udaf(AggregateUDF::from(CountTexts::default()));
+        let state = state.with_runtime_env(environment).with_default_features();
         let mut session = Session {
-            runtime: Some(runtime),
-            inner: Inner { context, store },
+            runtime: Some(runtime.build().map_err(|error| failed(&error))?),
+            inner: Inner {
+                context: SessionContext::new_with_state(state.build()),
+                store,
+                #[cfg(feature = "cluster")]
+                cluster: None,
+            },
             known: Known::default(),
             held_bytes_max: (memory as f64 * HELD) as usize,
         };
@@ -136,7 +153,7 @@ impl Session {
         self.known = Known::of(&tables);
         let files = tables.iter().flat_map(|table| &table.files);
         self.inner.store.hold(files.map(|live| (location(live), live)));
-        let catalog = Arc::new(LakeCatalog::new(tables, span));
+        let catalog = Arc::new(LakeCatalog::new(tables, span, &self.inner.reader()));
         self.inner.context.register_catalog(CATALOG, catalog);
     }
 
@@ -222,6 +239,15 @@ impl Drop for Session {
     }
 }
 
+fn runtime(limits: &Limits) -> Builder {
+    let mut runtime = Builder::new_multi_thread();
+    runtime
+        .worker_threads(limits.threads)
+        .thread_name("query")
+        .thread_stack_size(STACK_BYTES);
+    runtime
+}
+
 fn config(limits: &Limits) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG, ACCEPTED)
@@ -255,6 +281,14 @@ impl Known {
 }
 
 impl Inner {
+    fn reader(&self) -> Reader {
+        #[cfg(feature = "cluster")]
+        if self.cluster.is_some() {
+            return Reader::Others(Arc::clone(&self.store));
+        }
+        Reader::Session
+    }
+
     /// A statement to what it means, with every fault of the SQL found here.
     pub async fn plan(
         &self,
@@ -336,8 +370,14 @@ impl Inner {
     ) -> Result<SendableRecordBatchStream, QueryError> {
         // It was optimised already, and EXPLAIN wants to show how.
         let physical = state.query_planner().create_physical_plan(&plan, state).await;
-        let stream = physical.and_then(|physical| execute_stream(physical, self.context.task_ctx()));
-        stream.map_err(|error| self.failure(&error))
+        let physical = physical.map_err(|error| self.failure(&error))?;
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster
+            && cluster::place(&physical)? == cluster::Place::Cluster
+        {
+            return cluster.run(physical, state).await;
+        }
+        execute_stream(physical, self.context.task_ctx()).map_err(|error| self.failure(&error))
     }
 
     pub fn failure(&self, error: &DataFusionError) -> QueryError {

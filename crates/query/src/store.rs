@@ -70,7 +70,21 @@ impl LakeStore {
         })
     }
 
+    /// Where a file lies at the moment, from the root of the file system on, for those who read it without the store. It has its
+    /// committed length.
+    #[cfg(feature = "cluster")]
+    pub fn on_disk(&self, path: &Path) -> Result<Path> {
+        let entry = self.entry(path)?;
+        let (place, _) = self.found(path, &entry)?;
+        let place = std::path::absolute(place).map_err(failed)?;
+        Path::from_absolute_path(place).map_err(failed)
+    }
+
     fn open(&self, path: &Path, entry: &Entry) -> Result<File> {
+        self.found(path, entry).map(|(_, file)| file)
+    }
+
+    fn found<'e>(&self, path: &Path, entry: &'e Entry) -> Result<(&'e PathBuf, File)> {
         // Twice: between a look at one place and at the next it may have been given its final name.
         for place in entry.places.iter().chain(&entry.places) {
             match File::open(place) {
@@ -85,7 +99,7 @@ impl LakeStore {
                         self.note(Trouble::Altered(text.clone()));
                         return Err(failed(io::Error::other(text)));
                     }
-                    return Ok(file);
+                    return Ok((place, file));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {

@@ -16,12 +16,15 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, Pa
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::object_store::ObjectMeta;
 use datafusion::object_store::path::Path;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use eventlake_core::config::PartitionBy;
 
 use crate::lake::{LiveFile, Table};
+#[cfg(feature = "cluster")]
+use crate::store::LakeStore;
 use crate::{bounds, columns};
 
 /// Where the lake's files are found by the names of [`location`].
@@ -30,15 +33,35 @@ pub(crate) const STORE: &str = "lake://files";
 pub(crate) const DATE: &str = "date";
 pub(crate) const HOUR: &str = "hour";
 
-/// A column as it is read: texts and bytes as views, which costs less than copying them. An older file may hold nulls where the
-/// schema of today forbids them, so no column is said to have none.
-fn as_read(field: &Field) -> Field {
-    let read = match field.data_type() {
-        DataType::Utf8 => DataType::Utf8View,
-        DataType::Binary => DataType::BinaryView,
-        other => other.clone(),
-    };
-    Field::new(field.name(), read, true)
+/// Who reads the files of a table.
+#[derive(Clone, Debug)]
+pub(crate) enum Reader {
+    /// The session itself, by its store.
+    Session,
+    /// Other processes, from the disk. The store says where each file lies at the moment.
+    #[cfg(feature = "cluster")]
+    Others(Arc<LakeStore>),
+}
+
+impl Reader {
+    /// A column as it is read: texts and bytes as views, which costs less than copying them, but not where batches are sent on. An
+    /// older file may hold nulls where the schema of today forbids them, so no column is said to have none.
+    fn column(&self, field: &Field) -> Field {
+        let read = match (self, field.data_type()) {
+            (Reader::Session, DataType::Utf8) => DataType::Utf8View,
+            (Reader::Session, DataType::Binary) => DataType::BinaryView,
+            (_, other) => other.clone(),
+        };
+        Field::new(field.name(), read, true)
+    }
+
+    fn store(&self) -> Result<ObjectStoreUrl> {
+        match self {
+            Reader::Session => ObjectStoreUrl::parse(STORE),
+            #[cfg(feature = "cluster")]
+            Reader::Others(_) => Ok(ObjectStoreUrl::local_filesystem()),
+        }
+    }
 }
 
 /// The name of a live file in the store.
@@ -50,11 +73,12 @@ pub(crate) fn location(live: &LiveFile) -> Path {
 pub(crate) struct LakeTable {
     table: Table,
     schema: TableSchema,
+    reader: Reader,
 }
 
 impl LakeTable {
-    pub fn new(table: Table) -> LakeTable {
-        let fields = table.columns.fields().iter().map(|field| as_read(field));
+    pub fn new(table: Table, reader: Reader) -> LakeTable {
+        let fields = table.columns.fields().iter().map(|field| reader.column(field));
         let columns = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let mut keys = vec![Arc::new(Field::new(DATE, DataType::Date32, false))];
         if table.has_hours() {
@@ -65,20 +89,38 @@ impl LakeTable {
                 .with_table_partition_cols(keys)
                 .build(),
             table,
+            reader,
         }
     }
 
-    fn partitioned(&self, live: &LiveFile) -> PartitionedFile {
+    fn partitioned(&self, live: &LiveFile) -> Result<PartitionedFile> {
         let (date, hour) = bounds::date_and_hour(&live.file);
         let mut keys = vec![ScalarValue::Date32(Some(date))];
         if self.table.has_hours() {
             keys.push(ScalarValue::Int64(hour));
         }
-        let statistics = bounds::statistics(&self.table, &live.file, self.schema.table_schema());
-        let mut file = PartitionedFile::new(location(live), live.file.bytes).with_partition_values(keys);
-        // Not by `with_statistics`, which takes a key for never null: `hour` is, in the folder of a day.
-        file.statistics = Some(Arc::new(statistics));
-        file
+        let file = |location| {
+            let meta = ObjectMeta {
+                location,
+                last_modified: Default::default(),
+                size: live.file.bytes,
+                e_tag: None,
+                version: None,
+            };
+            PartitionedFile::new_from_meta(meta).with_partition_values(keys)
+        };
+        match &self.reader {
+            Reader::Session => {
+                let statistics = bounds::statistics(&self.table, &live.file, self.schema.table_schema());
+                let mut file = file(location(live));
+                // Not by `with_statistics`, which takes a key for never null: `hour` is, in the folder of a day.
+                file.statistics = Some(Arc::new(statistics));
+                Ok(file)
+            }
+            // What the log knows of it has chosen it: a plan that is sent is shorter without.
+            #[cfg(feature = "cluster")]
+            Reader::Others(store) => Ok(file(store.on_disk(&location(live))?)),
+        }
     }
 
     /// Files of another version of the schema are read as this one only where that changes no value.
@@ -140,10 +182,11 @@ impl TableProvider for LakeTable {
         let mut statistics = Statistics::new_unknown(schema);
         let rows: u64 = files.iter().map(|live| live.file.rows).sum();
         statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
-        let group: Vec<PartitionedFile> = files.into_iter().map(|live| self.partitioned(live)).collect();
+        let group = files.into_iter().map(|live| self.partitioned(live));
+        let group = group.collect::<Result<Vec<PartitionedFile>>>()?;
         let groups = FileGroup::new(group).split_files(state.config().target_partitions());
         let source = Arc::new(ParquetSource::new(self.schema.clone()));
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE)?, source)
+        let config = FileScanConfigBuilder::new(self.reader.store()?, source)
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?

@@ -24,7 +24,7 @@ use crate::fault::quoted;
 use crate::lake::Table;
 use crate::session::Session;
 use crate::statement;
-use crate::table::LakeTable;
+use crate::table::{LakeTable, Reader};
 
 /// A table of which a plan sees the rows that are in sight when it is run.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl HeldTable {
 
     /// A held table that plans cannot tell from this one.
     pub fn of(table: &Table) -> HeldTable {
-        HeldTable::new(LakeTable::new(table.clone()).schema())
+        HeldTable::new(LakeTable::new(table.clone(), Reader::Session).schema())
     }
 
     /// Plans that are made from now on see these rows, which have all of the columns.
