@@ -14,7 +14,7 @@ COPY src src
 # The caches outlive a build, so that a changed source file does not compile the dependencies again.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --features tls,mongodb --bin eventlake \
+    cargo build --release --locked --features tls,mongodb,cluster --bin eventlake \
     && cp target/release/eventlake /usr/local/bin/eventlake
 
 FROM debian:bookworm-slim
