@@ -260,14 +260,14 @@ fn opening(
     }
 }
 
+/// Who a topic is, and what else the cluster says of it.
+pub type Described = Result<(Identity, TopicDescription), DescribeError>;
+
 /// Who the topic is right now, as the cluster says.
 ///
 /// # Errors
 /// As [`DescribeError`] says.
-pub fn identity(
-    topic: &TopicConfig,
-    consumer: &BaseConsumer<IngestContext>,
-) -> Result<(Identity, TopicDescription), DescribeError> {
+pub fn identity(topic: &TopicConfig, consumer: &BaseConsumer<IngestContext>) -> Described {
     let mut identities = identities(&[topic.name.as_str()], consumer)?;
     identities.pop().expect("one answer for the one topic asked for")
 }
@@ -279,7 +279,7 @@ pub fn identity(
 pub fn identities(
     topics: &[&str],
     consumer: &BaseConsumer<IngestContext>,
-) -> Result<Vec<Result<(Identity, TopicDescription), DescribeError>>, DescribeError> {
+) -> Result<Vec<Described>, DescribeError> {
     let described = topics::describe_all(consumer.client(), topics, ASK_WAIT)?;
     let cluster_id = topics::cluster_id(consumer.client(), ASK_WAIT);
     let identity = |description: TopicDescription| {
