@@ -59,7 +59,7 @@ impl Shares {
         let [brokers, topics, partitions] = [brokers, topics, partitions].map(|count| count.max(1) as u64);
         let free = limit_bytes.saturating_sub(BASE_BYTES).max(16 << 20);
         let queues = (free / 5).min(QUEUES_BYTES_MAX);
-        let fetch = (free / 2 / partitions).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX);
+        let fetch = (free * 2 / 5 / partitions).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX);
         Shares {
             buffer_bytes: free * 2 / 5,
             queue_bytes_per_topic: (queues / 4 / topics).clamp(FETCH_BYTES_MIN, QUEUE_BYTES_MAX),
@@ -235,6 +235,26 @@ mod tests {
                 assert!(shares.buffer_bytes < limit / 2, "{shares:?}");
                 assert!(shares.roll_bytes(u64::MAX) * 3 <= shares.buffer_bytes);
             }
+        }
+    }
+
+    /// A broker answers with one batch for all partitions together where each batch is larger than this: 1,000 partitions with batches
+    /// of 160 KB took seven times the fetches.
+    #[test]
+    fn a_fetch_has_room_for_a_producers_batch_of_each_of_many_partitions() {
+        let of = |partitions| {
+            let cluster = ClusterShape {
+                brokers: 1,
+                topics: 200,
+                partitions,
+            };
+            Shares::of(512 << 20, cluster).fetch_bytes_per_partition
+        };
+        assert!(of(1_000) >= 190_000, "{}", of(1_000));
+        assert_eq!(of(4), FETCH_BYTES_MAX);
+        // All queues may be filled up to it while nobody reads.
+        for partitions in [100, 1_000, 10_000] {
+            assert!(of(partitions) * partitions as u64 <= 200 << 20, "{partitions}");
         }
     }
 
