@@ -19,13 +19,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use shop::{Ended, Shop, accepted, shared};
+use shop::{Ended, Shop, accepted, code_within, shared};
 use support::without_settings;
 
 /// Longer than anything here takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
 /// It reads the lake, and would go on for days.
 const ENDLESS: &str = "SELECT count(*) FROM orders a JOIN orders b ON a.id * b.id % 7 < 5 JOIN orders c ON a.id * c.id % 11 < 9";
+const TOTALS: &str = "SELECT kind, sum(price) AS total FROM orders GROUP BY kind ORDER BY kind";
 
 /// A scheduler and two executors with a thread each. They end with it.
 struct Nodes {
@@ -109,6 +110,18 @@ impl Nodes {
             .output()
             .expect("the program starts")
             .into()
+    }
+
+    /// A query that is under way, and will be until somebody ends it.
+    #[track_caller]
+    fn endless(&self) -> Child {
+        let mut query = self.command(shared(), ENDLESS);
+        let child = query.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("the program starts");
+        std::thread::sleep(Duration::from_secs(3));
+        let ended = child.try_wait().expect("a child");
+        assert_eq!(ended, None, "it runs\n{}", self.logs());
+        child
     }
 
     #[track_caller]
@@ -340,48 +353,21 @@ fn the_snapshot_decides_and_not_the_folder() {
 #[test]
 fn ctrl_c_calls_the_job_off() {
     let nodes = Nodes::start();
-    let mut query = nodes.command(shared(), ENDLESS);
-    let mut child = query
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program starts");
-    std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(
-        child.try_wait().expect("a child"),
-        None,
-        "it runs\n{}",
-        nodes.logs()
-    );
+    let mut child = nodes.endless();
     kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");
-    assert_eq!(ended_by(&mut child), Some(130));
+    assert_eq!(code_within(LIMIT, &mut child), Some(130));
     // Both threads are free again.
-    nodes.agree(
-        shared(),
-        "SELECT kind, sum(price) AS total FROM orders GROUP BY kind ORDER BY kind",
-    );
+    nodes.agree(shared(), TOTALS);
 }
 
 #[test]
 fn an_executor_that_dies_fails_the_query_and_not_the_next_one() {
     let mut nodes = Nodes::start();
-    let mut query = nodes.command(shared(), ENDLESS);
-    let mut child = query
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(
-        child.try_wait().expect("a child"),
-        None,
-        "it runs\n{}",
-        nodes.logs()
-    );
+    let mut child = nodes.endless();
     let (_, first) = &mut nodes.running[1];
     first.kill().expect("a child");
     first.wait().expect("a child");
-    let code = ended_by(&mut child);
+    let code = code_within(LIMIT, &mut child);
     let ended: Ended = child.wait_with_output().expect("a child").into();
     assert_eq!(code, Some(3), "{}{}", ended.stdout, ended.stderr);
     assert!(
@@ -391,20 +377,5 @@ fn an_executor_that_dies_fails_the_query_and_not_the_next_one() {
     );
     assert_eq!(ended.stdout, "", "no part of an answer");
     // The other one is free for all there is to do.
-    nodes.agree(
-        shared(),
-        "SELECT kind, sum(price) AS total FROM orders GROUP BY kind ORDER BY kind",
-    );
-}
-
-fn ended_by(child: &mut Child) -> Option<i32> {
-    let until = Instant::now() + LIMIT;
-    while Instant::now() < until {
-        if let Some(status) = child.try_wait().expect("a child") {
-            return status.code();
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child.kill().expect("a child");
-    panic!("it goes on for {LIMIT:?}");
+    nodes.agree(shared(), TOTALS);
 }

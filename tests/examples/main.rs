@@ -16,6 +16,9 @@ mod platform;
 mod post;
 mod receiver;
 mod s3;
+#[allow(dead_code, reason = "others need servers of their own")]
+#[path = "../support/postgres.rs"]
+mod server;
 mod tickets;
 #[path = "../support/wait.rs"]
 mod wait;

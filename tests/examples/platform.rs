@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
-use std::process::Command;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use crate::place::{PARTITIONS, Place, START, Said, Sent, time};
 use crate::post::Post;
 use crate::receiver::{Posts, is_signed_with};
+use crate::server::psql;
 
 const TOPICS: [&str; 4] = ["clicks", "views", "ratings", "client_tickets"];
 const SECRET: &str = "a secret of the test's own";
@@ -480,7 +480,7 @@ fn postgres_gets_the_totals_by_team_that_it_missed() {
     let server =
         std::env::var("EVENTLAKE_TEST_POSTGRES").expect("EVENTLAKE_TEST_POSTGRES is the server's URL");
     let database = format!("examples_{}", std::process::id());
-    psql(&server, &format!("CREATE DATABASE {database}"));
+    ask(&server, &format!("CREATE DATABASE {database}"));
     let (base, _) = server.rsplit_once('/').expect("a URL with a database");
     let url = format!("{base}/{database}");
     let mut run = run(&nobody());
@@ -488,7 +488,7 @@ fn postgres_gets_the_totals_by_team_that_it_missed() {
     run.place.run(&["ingest", "--until-end"]);
     assert!(run.receiver.taken().is_empty(), "no alert is told again");
     assert_teams_are_right(&run);
-    let table = psql(
+    let table = ask(
         &url,
         "SELECT support_team, tickets, critical FROM tickets_by_team ORDER BY support_team",
     );
@@ -498,25 +498,15 @@ fn postgres_gets_the_totals_by_team_that_it_missed() {
         .map(|(team, (tickets, critical))| format!("{team}|{tickets}|{critical}"))
         .collect();
     assert_eq!(table.lines().collect::<Vec<_>>(), expected);
-    let kept = psql(&url, "SELECT table_name, view_name FROM eventlake_views");
+    let kept = ask(&url, "SELECT table_name, view_name FROM eventlake_views");
     assert!(kept.ends_with("tickets_by_team|tickets_by_team\n"), "{kept}");
-    psql(&server, &format!("DROP DATABASE {database} WITH (FORCE)"));
+    ask(&server, &format!("DROP DATABASE {database} WITH (FORCE)"));
 }
 
 /// The rows of a statement, a line each.
-fn psql(url: &str, statement: &str) -> String {
-    let output = Command::new("psql")
-        .args([
-            "--no-psqlrc",
-            "--tuples-only",
-            "--no-align",
-            "--dbname",
-            url,
-            "--command",
-            statement,
-        ])
-        .output()
-        .expect("psql is installed with the server");
+fn ask(url: &str, statement: &str) -> String {
+    let output = psql(url, statement).output();
+    let output = output.expect("psql is installed with the server");
     assert!(
         output.status.success(),
         "{statement}: {}",

@@ -2,11 +2,11 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::shop::shared;
+use crate::shop::{code_within, shared};
 
 /// Longer than what is stopped takes to stop.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -87,18 +87,6 @@ fn started(sql: &str) -> (Child, BufReader<std::process::ChildStdout>) {
     (child, BufReader::new(stdout))
 }
 
-fn code_of(mut child: Child) -> Option<i32> {
-    let until = Instant::now() + LIMIT;
-    while Instant::now() < until {
-        if let Some(status) = child.try_wait().expect("a child") {
-            return status.code();
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child.kill().expect("a child");
-    panic!("it goes on for {LIMIT:?}");
-}
-
 #[test]
 fn ctrl_c_ends_a_query_that_streams_and_one_that_counts() {
     for sql in [
@@ -106,7 +94,7 @@ fn ctrl_c_ends_a_query_that_streams_and_one_that_counts() {
         // The first row comes at once, the second never.
         "SELECT 1 AS n UNION ALL SELECT count(*) AS n FROM generate_series(1, 10000000) a CROSS JOIN generate_series(1, 10000000) b WHERE a.value % 7 = b.value % 5",
     ] {
-        let (child, mut rows) = started(sql);
+        let (mut child, mut rows) = started(sql);
         let mut first = String::new();
         rows.read_line(&mut first).expect("a line");
         assert!(first.starts_with('{'), "{sql}: {first}");
@@ -114,7 +102,7 @@ fn ctrl_c_ends_a_query_that_streams_and_one_that_counts() {
         kill_process(process, Signal::INT).expect("a signal");
         // The pipe is emptied, or the program would wait for that.
         let reader = std::thread::spawn(move || rows.read_to_end(&mut Vec::new()));
-        assert_eq!(code_of(child), Some(130), "{sql}");
+        assert_eq!(code_within(LIMIT, &mut child), Some(130), "{sql}");
         reader.join().expect("no panic").expect("read");
     }
 }
@@ -126,7 +114,7 @@ fn a_reader_that_leaves_is_no_error() {
     rows.read_line(&mut first).expect("a line");
     drop(rows);
     let mut said = child.stderr.take().expect("piped");
-    assert_eq!(code_of(child), Some(0));
+    assert_eq!(code_within(LIMIT, &mut child), Some(0));
     let mut text = String::new();
     said.read_to_string(&mut text).expect("read");
     assert_eq!(text, "");

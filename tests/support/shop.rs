@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eventlake_engine::kafka::builtin::BuiltinBroker;
 use rdkafka::config::ClientConfig;
@@ -129,17 +129,15 @@ impl Shop {
     pub fn of(topics: &[Topic<'_>]) -> Shop {
         let names: Vec<(&str, i32)> = topics.iter().map(|topic| (topic.name, 1)).collect();
         let broker = BuiltinBroker::start(&names).expect("a broker");
-        let shop = Shop {
-            folder: tempfile::tempdir().expect("a folder"),
+        let configured = |topic: &Topic<'_>| {
+            let Topic { name, settings, .. } = topic;
+            format!("[[topics]]\nname = \"{name}\"\nschema = \"{name}.json\"\n{settings}\n")
         };
-        let mut text = settings(&broker.brokers());
+        let text: String = topics.iter().map(configured).collect();
+        let shop = Shop::configured(&broker.brokers(), &text);
         for topic in topics {
             let name = topic.name;
             fs::write(shop.path(&format!("{name}.json")), topic.schema).expect("written");
-            text.push_str(&format!(
-                "[[topics]]\nname = \"{name}\"\nschema = \"{name}.json\"\n{}\n",
-                topic.settings
-            ));
             let producer = producer(&broker);
             for (payload, millis) in &topic.records {
                 let record = BaseRecord::<str, str>::to(name)
@@ -149,7 +147,6 @@ impl Shop {
             }
             producer.flush(Duration::from_secs(30)).expect("delivered");
         }
-        fs::write(shop.path("eventlake.toml"), text).expect("written");
         let ended = shop.run(&["ingest", "--until-end"]);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         shop
@@ -303,4 +300,17 @@ fn copy_below(from: &Path, to: &Path) {
             fs::copy(entry.path(), target).expect("copied");
         }
     }
+}
+
+/// The exit code of a program that has so long to end by itself.
+pub fn code_within(limit: Duration, child: &mut Child) -> Option<i32> {
+    let until = Instant::now() + limit;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().expect("a child");
+    panic!("it goes on for {limit:?}");
 }

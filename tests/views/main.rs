@@ -15,6 +15,8 @@ mod objects;
 #[path = "../support/post.rs"]
 mod post;
 mod postgres;
+#[path = "../support/postgres.rs"]
+mod server;
 mod settings;
 mod silence;
 mod stream;

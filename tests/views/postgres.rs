@@ -1,9 +1,8 @@
 //! A view in a real PostgreSQL that is reached over TLS alone: exact, and going on after the server was away.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
+use crate::server::{OwnServer, psql};
 use crate::stream::Stream;
 use crate::wait::wait_until;
 
@@ -14,77 +13,23 @@ sql = "SELECT item, count(*) AS n FROM clicks GROUP BY item"
 outputs = [{ to = "postgres", url_env = "PG_URL", table = "by_item" }]
 "#;
 
-/// A server of the case's own.
-struct Server {
-    folder: tempfile::TempDir,
-    /// Of its owner, whom it lets in anyhow.
-    url: String,
-}
-
-impl Server {
-    fn start() -> Server {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().expect("a folder");
-        // The server may run as another user, who must reach its data.
-        let reachable = std::fs::Permissions::from_mode(0o711);
-        std::fs::set_permissions(folder.path(), reachable).expect("permissions");
-        let mut server = Server {
-            folder,
-            url: String::new(),
-        };
-        server.url = server.run(&["start", "--port", "0", "--secure"]);
-        server
-    }
-
-    fn run(&self, arguments: &[&str]) -> String {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres.sh");
-        let mut command = Command::new(script);
-        command
-            .args(arguments)
-            .arg("--dir")
-            .arg(self.folder.path().join("server"));
-        let ran = command
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("the script starts");
-        assert!(ran.status.success(), "postgres.sh {arguments:?} failed");
-        String::from_utf8(ran.stdout).expect("UTF-8").trim().to_owned()
-    }
-
-    /// The rows of a statement, a line each; none while it cannot be asked.
-    fn ask(&self, statement: &str) -> Option<Vec<String>> {
-        let output = Command::new("psql")
-            .args([
-                "--no-psqlrc",
-                "--tuples-only",
-                "--no-align",
-                "--dbname",
-                &self.url,
-            ])
-            .args(["--command", statement])
-            .output()
-            .expect("psql is installed with the server");
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
-        output
-            .status
-            .success()
-            .then(|| text.lines().map(str::to_owned).collect())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.run(&["stop", "--wipe"]);
-    }
+/// The rows of a statement, a line each; none while it cannot be asked.
+fn ask(server: &OwnServer, statement: &str) -> Option<Vec<String>> {
+    let output = psql(&server.url, statement).output();
+    let output = output.expect("psql is installed with the server");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let rows = || text.lines().map(str::to_owned).collect();
+    output.status.success().then(rows)
 }
 
 #[test]
 #[ignore = "needs PostgreSQL's programs: scripts/postgres.sh"]
 fn a_view_is_in_postgres_over_tls_and_goes_on_after_the_server_was_away() {
-    let server = Server::start();
-    let made =
-        server.ask("CREATE ROLE encrypted LOGIN PASSWORD 'hunter2'; GRANT ALL ON SCHEMA public TO encrypted");
+    let server = OwnServer::start_with(&["--secure"]);
+    let made = ask(
+        &server,
+        "CREATE ROLE encrypted LOGIN PASSWORD 'hunter2'; GRANT ALL ON SCHEMA public TO encrypted",
+    );
     assert!(made.is_some());
     let (_, port) = server.url.rsplit_once(':').expect("a port");
     let certificate = server.folder.path().join("server/secure/ca.pem");
@@ -98,33 +43,33 @@ fn a_view_is_in_postgres_over_tls_and_goes_on_after_the_server_was_away() {
     stream.send(200);
     let daemon = stream.start();
     let rows = "SELECT item, n FROM by_item ORDER BY item";
-    let is_shown = |stream: &Stream| server.ask(rows).is_some_and(|rows| rows == expected(stream));
+    let is_shown = |stream: &Stream| ask(&server, rows).is_some_and(|rows| rows == expected(stream));
     wait_until("the first rows", || is_shown(&stream));
     let lines = "SELECT DISTINCT usename, ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                  WHERE application_name = 'eventlake'";
-    assert_eq!(server.ask(lines).expect("it answers"), ["encrypted|t"]);
+    assert_eq!(ask(&server, lines).expect("it answers"), ["encrypted|t"]);
     for end in ["stop", "crash"] {
-        server.run(&[end]);
+        server.script(&[end]);
         let before = stream.commits();
         wait_until("commits without the server", || {
             stream.send(10);
             stream.commits() > before
         });
-        server.run(&["start"]);
+        server.script(&["start"]);
         wait_until("all rows", || is_shown(&stream));
-        assert_eq!(server.ask(lines).expect("it answers"), ["encrypted|t"]);
+        assert_eq!(ask(&server, lines).expect("it answers"), ["encrypted|t"]);
     }
     daemon.stop();
     // A certificate that nobody signed whom we trust: the rows stay in the lake, and the reason is said.
     let other = server.folder.path().join("server/secure/unknown-ca.pem");
     let (_, url) = &mut stream.variables[0];
     *url = url.replace(&certificate.display().to_string(), &other.display().to_string());
-    let before = server.ask(rows).expect("it answers");
+    let before = ask(&server, rows).expect("it answers");
     stream.send(100);
     let said = stream.ingest();
     assert!(said.contains("is signed by no authority of"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
-    assert_eq!(server.ask(rows).expect("it answers"), before);
+    assert_eq!(ask(&server, rows).expect("it answers"), before);
     let (_, url) = &mut stream.variables[0];
     *url = url.replace(&other.display().to_string(), &certificate.display().to_string());
     stream.ingest();

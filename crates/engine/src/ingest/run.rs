@@ -542,19 +542,20 @@ impl Ingester {
     fn follow_topics(&mut self) -> Result<(), IngestError> {
         let mut on_their_way = Vec::new();
         for link in self.assignment.topics() {
-            let mut own = self
-                .topics
-                .iter()
-                .enumerate()
-                .filter(|(_, topic)| Arc::ptr_eq(&topic.telemetry, &link.telemetry));
-            let Some((index, topic)) = own.next() else {
+            let is_own = |topic: &TopicThreads| Arc::ptr_eq(&topic.telemetry, &link.telemetry);
+            let Some(index) = self.topics.iter().position(is_own) else {
                 continue;
             };
-            let Some(end) = &topic.end else { continue };
+            let Some(end) = &self.topics[index].end else {
+                continue;
+            };
             let stopped = matches!(link.telemetry.state(), TopicState::Stopped { .. });
             if !stopped && !link.start.has_landed(&end.aim()) {
                 on_their_way.push((index, link.start.topic().clone(), Arc::clone(end)));
             }
+        }
+        if on_their_way.is_empty() {
+            return Ok(());
         }
         let names: Vec<&str> = on_their_way
             .iter()
@@ -570,10 +571,9 @@ impl Ingester {
         };
         for ((index, config, end), seen) in on_their_way.into_iter().zip(seen) {
             let topic = &mut self.topics[index];
-            let same = seen.map(|(seen, _)| seen.topic_id == end.aim().topic_id);
-            let another = match same {
-                Ok(true) => Ok(None),
-                Ok(false) => aim_at(&config, &self.consumer, FOLLOW_WAIT).map(Some),
+            let another = match seen {
+                Ok((seen, _)) if seen.topic_id == end.aim().topic_id => Ok(None),
+                Ok(_) => aim_at(&config, &self.consumer, FOLLOW_WAIT).map(Some),
                 Err(error) => Err(error.into()),
             };
             match another {

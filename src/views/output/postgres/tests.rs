@@ -3,10 +3,9 @@
 //! `EVENTLAKE_TEST_POSTGRES=$(scripts/postgres.sh start --port 0) cargo test --release --bin eventlake postgres -- --ignored`
 
 mod encrypted;
+#[path = "../../../../tests/support/postgres.rs"]
+mod server;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +17,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Int64Type, Schema, TimestampMicrosecondType};
 use eventlake_core::names::ViewName;
+
+use server::{OwnServer, psql};
 
 use super::*;
 
@@ -32,50 +33,6 @@ fn shared() -> String {
              hint: EVENTLAKE_TEST_POSTGRES=$(scripts/postgres.sh start --port 0) cargo test --release --bin eventlake postgres -- --ignored"
         )
     })
-}
-
-/// A server of a case's own, which it may stop.
-struct OwnServer {
-    folder: tempfile::TempDir,
-    url: String,
-}
-
-impl OwnServer {
-    fn start() -> OwnServer {
-        OwnServer::start_with(&[])
-    }
-
-    fn start_with(flags: &[&str]) -> OwnServer {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        // The server may run as another user, who must reach its data.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
-        let mut server = OwnServer {
-            folder,
-            url: String::new(),
-        };
-        server.url = server.script(&[&["start", "--port", "0"], flags].concat());
-        server
-    }
-
-    fn script(&self, arguments: &[&str]) -> String {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres.sh");
-        let output = Command::new(script)
-            .args(arguments)
-            .arg("--dir")
-            .arg(self.folder.path().join("server"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("the script can be run");
-        assert!(output.status.success(), "postgres.sh {arguments:?} failed");
-        String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
-    }
-}
-
-impl Drop for OwnServer {
-    fn drop(&mut self) {
-        self.script(&["stop"]);
-    }
 }
 
 /// A table that no other case uses, as an output shows it and as anybody sees it.
@@ -628,7 +585,7 @@ fn nobody_is_told_the_password() {
 #[test]
 #[ignore = "needs a PostgreSQL: see the head of src/views/output/postgres/tests.rs"]
 fn a_server_that_was_restarted_or_killed_goes_on() {
-    let server = OwnServer::start();
+    let server = OwnServer::start_with(&[]);
     let mut case = Case::new(&server.url);
     case.emit(totals(1, &[(Some("Oslo"), 1)])).expect("made");
     for (as_of, end) in [(2, "stop"), (3, "crash")] {
@@ -654,7 +611,7 @@ fn a_server_that_was_restarted_or_killed_goes_on() {
 #[test]
 #[ignore = "needs a PostgreSQL: see the head of src/views/output/postgres/tests.rs"]
 fn a_server_that_hangs_is_not_waited_for() {
-    let server = OwnServer::start();
+    let server = OwnServer::start_with(&[]);
     let mut case = Case::new(&server.url);
     case.output.limits = Limits {
         connect: Duration::from_secs(5),

@@ -139,19 +139,11 @@ fn encrypted(url: &str) -> Result<bool, String> {
 
 /// The same by PostgreSQL's own library.
 fn encrypted_by_libpq(url: &str) -> Option<bool> {
-    let mut psql = Command::new("psql");
-    psql.args([
-        "--no-psqlrc",
-        "--tuples-only",
-        "--no-align",
-        "--command",
-        IS_ENCRYPTED,
-    ])
-    .args(["--dbname", url])
+    let mut psql = psql(url, IS_ENCRYPTED);
     // Without settings and certificates of whoever runs this.
-    .env_clear()
-    .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-    .env("HOME", "/nonexistent");
+    psql.env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", "/nonexistent");
     let output = psql.output().expect("psql is installed with the server");
     match (
         output.status.success(),
@@ -385,7 +377,7 @@ fn a_servers_certificate_is_looked_at_as_closely_as_asked() {
 #[test]
 #[ignore = "needs a PostgreSQL: see the head of src/views/output/postgres/tests.rs"]
 fn a_server_without_tls_is_spoken_to_in_plain_or_not_at_all() {
-    let server = OwnServer::start();
+    let server = OwnServer::start_with(&[]);
     for (parameters, expected) in [
         ("", Ok(false)),
         ("sslmode=allow", Ok(false)),
