@@ -11,6 +11,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use eventlake_core::names::{FilePath, StagingPaths, TableName};
@@ -106,10 +107,17 @@ impl Nodes {
     }
 
     fn ask(&self, shop: &Shop, sql: &str) -> Ended {
-        self.command(shop, sql)
-            .output()
-            .expect("the program starts")
-            .into()
+        let mut query = self.command(shop, sql);
+        let child = query.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.expect("the program starts");
+        let process = Pid::from_child(&child);
+        let (sender, outputs) = mpsc::channel();
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        let output = outputs.recv_timeout(LIMIT).unwrap_or_else(|_| {
+            kill_process(process, Signal::KILL).expect("a signal");
+            panic!("{sql} goes on for {LIMIT:?}\n{}", self.logs())
+        });
+        output.expect("its output").into()
     }
 
     /// A query that is under way, and will be until somebody ends it.

@@ -16,14 +16,20 @@ use ballista_core::serde::scheduler::{ExecutorData, ExecutorMetadata};
 use ballista_scheduler::cluster::{BoundTask, ClusterState, ClusterStateEventStream, ExecutorSlot};
 use ballista_scheduler::config::TaskDistributionPolicy;
 use ballista_scheduler::state::task_manager::JobInfoCache;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// The executors as Ballista keeps them, and the jobs that have tasks with them.
 pub(super) struct Executors {
     inner: Arc<dyn ClusterState>,
     jobs: Mutex<Jobs>,
-    /// Jobs to call off.
-    given_up: mpsc::UnboundedSender<JobId>,
+    given_up: mpsc::UnboundedSender<GivenUp>,
+}
+
+/// Jobs to call off.
+pub(super) struct GivenUp {
+    pub jobs: Vec<JobId>,
+    /// Told once they are.
+    pub called_off: oneshot::Sender<()>,
 }
 
 #[derive(Default)]
@@ -33,7 +39,7 @@ struct Jobs {
 }
 
 impl Executors {
-    pub fn new(inner: Arc<dyn ClusterState>) -> (Executors, mpsc::UnboundedReceiver<JobId>) {
+    pub fn new(inner: Arc<dyn ClusterState>) -> (Executors, mpsc::UnboundedReceiver<GivenUp>) {
         let (given_up, told) = mpsc::unbounded_channel();
         let executors = Executors {
             inner,
@@ -102,16 +108,20 @@ impl ClusterState for Executors {
         self.inner.save_executor_heartbeat(heartbeat).await
     }
 
-    /// Ballista tells its jobs of the loss after this.
+    /// Ballista tells its jobs of the loss after this, and a job that was told forgets what the living executors do for it: called
+    /// off only then, it would never give their threads back, and queries would wait for them without an end.
     async fn remove_executor(&self, executor_id: &str) -> Result<()> {
-        {
+        let jobs: Vec<JobId> = {
             let mut jobs = self.jobs.lock().expect("no panic under the lock");
             let Jobs { with_tasks, given_up } = &mut *jobs;
-            for job in with_tasks.drain() {
-                // Nobody calls off any more when the scheduler ends.
-                let _ = self.given_up.send(job.clone());
-                given_up.insert(job);
-            }
+            let lost: Vec<JobId> = with_tasks.drain().collect();
+            given_up.extend(lost.iter().cloned());
+            lost
+        };
+        let (called_off, done) = oneshot::channel();
+        // Nobody calls off any more when the scheduler ends.
+        if self.given_up.send(GivenUp { jobs, called_off }).is_ok() {
+            let _ = done.await;
         }
         self.inner.remove_executor(executor_id).await
     }

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::SchedulerUrl;
 use super::job::MESSAGE_BYTES_MAX;
-use super::loss::Executors;
+use super::loss::{Executors, GivenUp};
 
 /// Plans are deep trees, here too.
 const STACK_BYTES: usize = 8 << 20;
@@ -67,9 +67,12 @@ impl Scheduler {
             ready(address);
             let calling = scheduler.clone();
             let call_off = async move {
-                while let Some(job) = given_up.recv().await {
-                    // One that is at its end already needs no calling off.
-                    let _ = calling.cancel_job(job).await;
+                while let Some(GivenUp { jobs, called_off }) = given_up.recv().await {
+                    for job in jobs {
+                        // One that is at its end already needs no calling off.
+                        let _ = calling.cancel_job(job).await;
+                    }
+                    let _ = called_off.send(());
                 }
                 Ok(())
             };
