@@ -223,7 +223,12 @@ fn a_broker_that_goes_away_is_one_line() {
     let mut said = BufReader::new(daemon.stderr.take().expect("piped")).lines();
     let mut next = || said.next().expect("it goes on").expect("UTF-8");
     while !next().contains("partitions assigned") {}
+    let address = broker.brokers().parse().expect("an address");
     drop(broker);
+    // Bound but not listening, so it refuses: free, the port could go to the broker of another test.
+    let port = tokio::net::TcpSocket::new_v4().expect("a socket");
+    port.set_reuseaddr(true).expect("an option");
+    port.bind(address).expect("the broker's port");
     while !next().contains("cannot be reached") {}
     std::thread::sleep(std::time::Duration::from_secs(4));
     daemon.kill().expect("it still runs");
