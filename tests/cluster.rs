@@ -106,10 +106,14 @@ impl Nodes {
         shop.command(&["query", "--cluster", &self.url, sql, "--json"])
     }
 
-    fn ask(&self, shop: &Shop, sql: &str) -> Ended {
+    fn started(&self, shop: &Shop, sql: &str) -> Child {
         let mut query = self.command(shop, sql);
         let child = query.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let child = child.expect("the program starts");
+        child.expect("the program starts")
+    }
+
+    fn ask(&self, shop: &Shop, sql: &str) -> Ended {
+        let child = self.started(shop, sql);
         let process = Pid::from_child(&child);
         let (sender, outputs) = mpsc::channel();
         std::thread::spawn(move || sender.send(child.wait_with_output()));
@@ -123,9 +127,7 @@ impl Nodes {
     /// A query that is under way, and will be until somebody ends it.
     #[track_caller]
     fn endless(&self) -> Child {
-        let mut query = self.command(shared(), ENDLESS);
-        let child = query.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = child.expect("the program starts");
+        let mut child = self.started(shared(), ENDLESS);
         std::thread::sleep(Duration::from_secs(3));
         let ended = child.try_wait().expect("a child");
         assert_eq!(ended, None, "it runs\n{}", self.logs());
